@@ -1,0 +1,162 @@
+"""ltcore: long-tailed image recognition, from one spec to a report with every number recomputed.
+
+The public names below arrive when they are first used: ``import ltcore`` brings in neither torch
+nor numpy, and a plugin that only declares components pays for no more than it declares.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ltcore import protocol, testing
+    from ltcore.api import (
+        build_backbone,
+        build_loss,
+        evaluate,
+        load_dataset,
+        load_spec,
+        report,
+        run,
+    )
+    from ltcore.comparison import Comparison, Metrics
+    from ltcore.components import (
+        Backbone,
+        Dataset,
+        Field,
+        Loss,
+        Normalization,
+        Reporter,
+        Seeds,
+    )
+    from ltcore.errors import (
+        DataError,
+        ExistingResultsError,
+        LtcoreError,
+        LtcoreWarning,
+        NonFiniteError,
+        PluginError,
+        ResultsFileError,
+        SpecError,
+        SurroundingsError,
+    )
+    from ltcore.hookspecs import hookimpl
+    from ltcore.plugins import load_plugins
+    from ltcore.progress import EpochRow, RunInfo
+    from ltcore.results import Results, read_results, write_results
+    from ltcore.running.heads import CosineHead, LinearHead, replace_head
+    from ltcore.running.losses import PerSampleLoss
+    from ltcore.spec import RunSpec
+    from ltcore.splits import Classes, ImageFiles, Split, Splits
+
+_MODULE_OF = {
+    "protocol": "ltcore",
+    "testing": "ltcore",
+    "build_backbone": "ltcore.api",
+    "build_loss": "ltcore.api",
+    "evaluate": "ltcore.api",
+    "load_dataset": "ltcore.api",
+    "load_spec": "ltcore.api",
+    "report": "ltcore.api",
+    "run": "ltcore.api",
+    "Comparison": "ltcore.comparison",
+    "Backbone": "ltcore.components",
+    "Dataset": "ltcore.components",
+    "Field": "ltcore.components",
+    "Loss": "ltcore.components",
+    "Normalization": "ltcore.components",
+    "Reporter": "ltcore.components",
+    "Seeds": "ltcore.components",
+    "DataError": "ltcore.errors",
+    "ExistingResultsError": "ltcore.errors",
+    "LtcoreError": "ltcore.errors",
+    "LtcoreWarning": "ltcore.errors",
+    "NonFiniteError": "ltcore.errors",
+    "PluginError": "ltcore.errors",
+    "ResultsFileError": "ltcore.errors",
+    "SpecError": "ltcore.errors",
+    "SurroundingsError": "ltcore.errors",
+    "hookimpl": "ltcore.hookspecs",
+    "load_plugins": "ltcore.plugins",
+    "EpochRow": "ltcore.progress",
+    "RunInfo": "ltcore.progress",
+    "Metrics": "ltcore.comparison",
+    "Results": "ltcore.results",
+    "read_results": "ltcore.results",
+    "write_results": "ltcore.results",
+    "CosineHead": "ltcore.running.heads",
+    "LinearHead": "ltcore.running.heads",
+    "replace_head": "ltcore.running.heads",
+    "PerSampleLoss": "ltcore.running.losses",
+    "RunSpec": "ltcore.spec",
+    "Classes": "ltcore.splits",
+    "ImageFiles": "ltcore.splits",
+    "Split": "ltcore.splits",
+    "Splits": "ltcore.splits",
+}
+
+__all__ = [
+    "Backbone",
+    "Classes",
+    "Comparison",
+    "CosineHead",
+    "DataError",
+    "Dataset",
+    "EpochRow",
+    "ExistingResultsError",
+    "Field",
+    "ImageFiles",
+    "LinearHead",
+    "Loss",
+    "LtcoreError",
+    "LtcoreWarning",
+    "Metrics",
+    "NonFiniteError",
+    "Normalization",
+    "PerSampleLoss",
+    "PluginError",
+    "Reporter",
+    "Results",
+    "ResultsFileError",
+    "RunInfo",
+    "RunSpec",
+    "Seeds",
+    "SpecError",
+    "Split",
+    "Splits",
+    "SurroundingsError",
+    "build_backbone",
+    "build_loss",
+    "evaluate",
+    "hookimpl",
+    "load_dataset",
+    "load_plugins",
+    "load_spec",
+    "protocol",
+    "read_results",
+    "replace_head",
+    "report",
+    "run",
+    "testing",
+    "write_results",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("ltcore")
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'ltcore' has no attribute {name!r}")
+    module = _MODULE_OF[name]
+    if module == "ltcore":
+        return importlib.import_module(f"ltcore.{name}")
+    value = getattr(importlib.import_module(module), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,104 @@
+"""The command `ltcore`: parse, call, print. Each command is a file of its own, loaded when used.
+
+Machine-readable output goes to stdout; progress, warnings and errors go to stderr.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+COMMANDS = {
+    "run": "Run one experiment and publish its results file.",
+    "report": "Compare finished runs from their results files alone.",
+    "inspect": "Show what is in a results file.",
+    "validate": "Check a spec without running it.",
+    "schema": "Print the JSON Schema of a spec, with every installed component.",
+    "plugins": "List the installed components, and what is wrong with plugins.",
+}
+
+INTERRUPTED = 130
+
+
+class _Commands(click.Group):
+    """Commands by name; a command's module is imported only when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"ltcore.cli.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Example: ltcore run spec.json && ltcore report results/*.h5",
+)
+@click.version_option(package_name="ltcore")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def cli(debug: bool) -> None:
+    """Long-tailed image recognition: one spec, one command, one results file."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line in this process.
+
+    Args:
+        argv: the arguments without the program's name; those of the process where None.
+
+    Returns:
+        The exit code: 0 done, 1 the run failed, 2 wrong command line, spec or plugin, 3 unreadable
+        results files, 4 non-finite numbers, 5 surroundings, 130 interrupted.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        try:
+            code = cli.main(arguments, prog_name="ltcore", standalone_mode=False)
+        except click.ClickException as error:
+            error.show()
+            return error.exit_code if isinstance(error, click.UsageError) else 1
+        except click.Abort:
+            click.echo("interrupted; the same command starts it again", err=True)
+            return INTERRUPTED
+        except BrokenPipeError:
+            sys.stderr.close()
+            return 1
+        except Exception as error:
+            return _explain(error, debug="--debug" in arguments)
+    return code if isinstance(code, int) else 0
+
+
+def _explain(error: Exception, *, debug: bool) -> int:
+    from ltcore.errors import LtcoreError
+
+    if debug:
+        traceback.print_exc()
+    if isinstance(error, LtcoreError):
+        click.echo(f"error: {error}", err=True)
+        return error.exit_code
+    click.echo(
+        f"error: {type(error).__name__}: {error}\n"
+        "  This is a fault of ltcore or of a plugin; ltcore --debug ... shows where.",
+        err=True,
+    )
+    return 1
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *place: Any) -> None:
+    click.echo(f"warning: {message}", err=True)

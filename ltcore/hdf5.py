@@ -1,0 +1,184 @@
+"""Reading HDF5 written by strangers: plain numbers and strings in the file itself, nothing else.
+
+Refused before memory is taken: links, external and virtual storage, object, reference and compound
+types, data that was never written, and more data than a file of this size can hold.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from ltcore.errors import ResultsFileError
+
+# Logits do not compress to less than half, lists of labels and indices may by far: all that is read
+# from one file may take this many bytes, or this many times the file's size.
+_SMALL = 2**26
+_LARGEST_GROWTH = 16
+_CHARACTER = np.dtype("U1").itemsize
+
+
+class PlainReader:
+    """Reads arrays and attributes of one open file by their path, ``test/logits``.
+
+    Args:
+        file: the file.
+        size: its size in bytes.
+    """
+
+    def __init__(self, file: h5py.File, size: int) -> None:
+        self._file = file
+        self._size = size
+        self._bytes_left = max(_SMALL, _LARGEST_GROWTH * size)
+
+    def __contains__(self, path: str) -> bool:
+        *parents, name = path.split("/")
+        group = self._open("/".join(parents), h5py.Group) if parents else self._file
+        return group.get(name, getlink=True) is not None
+
+    def members(self, path: str) -> list[str]:
+        """The names of what is directly inside a group; none where there is no such group."""
+        return list(self._open(path, h5py.Group)) if path in self else []
+
+    def numbers(self, path: str, dtype: DTypeLike, *, ndim: int) -> NDArray[Any]:
+        """An array of numbers, as ``dtype``.
+
+        Raises:
+            ResultsFileError: it is missing, refused, or holds what ``dtype`` cannot.
+        """
+        dataset = self._dataset(path, ndim)
+        if dataset.dtype.kind not in "iufb":
+            raise ResultsFileError(f"/{path} holds {dataset.dtype}, should hold numbers")
+        wanted = np.dtype(dtype)
+        self._take(path, math.prod(dataset.shape) * (dataset.dtype.itemsize + wanted.itemsize))
+        array = dataset[()]
+        with np.errstate(all="ignore"):
+            result: NDArray[Any] = array.astype(wanted, copy=False)
+        if wanted.kind in "iu" and not np.array_equal(result, array):
+            raise ResultsFileError(f"/{path} holds numbers that {wanted} cannot")
+        return result
+
+    def strings(self, path: str) -> NDArray[np.str_]:
+        """A list of UTF-8 strings, of fixed or variable length.
+
+        Raises:
+            ResultsFileError: it is missing, refused, or holds something else.
+        """
+        dataset = self._dataset(path, 1)
+        info = h5py.check_string_dtype(dataset.dtype)
+        if info is None:
+            raise ResultsFileError(f"/{path} holds {dataset.dtype}, should hold strings")
+        read = self._variable_strings if info.length is None else self._fixed_strings
+        try:
+            return read(path, dataset)
+        except UnicodeDecodeError as error:
+            raise ResultsFileError(f"/{path} holds strings that are not UTF-8: {error}") from None
+
+    def text(self, name: str, default: str | None = None) -> str | None:
+        """A string attribute of the file."""
+        value = self._attribute(name)
+        if value is None:
+            return default
+        if isinstance(value, str):  # h5py has put surrogates where the bytes are not UTF-8
+            value = value.encode("utf-8", "surrogateescape")
+        if not isinstance(value, bytes):
+            raise ResultsFileError(f"its attribute {name!r} is {value!r}, should be a string")
+        try:
+            return value.decode()
+        except UnicodeDecodeError as error:
+            raise ResultsFileError(f"its attribute {name!r} is not UTF-8: {error}") from None
+
+    def number(self, name: str) -> float | None:
+        """A numeric attribute of the file."""
+        value = self._attribute(name)
+        if value is not None and not isinstance(value, np.number | np.bool_):
+            raise ResultsFileError(f"its attribute {name!r} is {value!r}, should be a number")
+        return None if value is None else value.item()
+
+    def whole_number(self, name: str) -> int | None:
+        """A numeric attribute of the file without a fraction."""
+        value = self.number(name)
+        if value is not None and not float(value).is_integer():
+            raise ResultsFileError(f"its attribute {name!r} is {value}, should be a whole number")
+        return None if value is None else int(value)
+
+    def json_object(self, name: str) -> dict[str, Any]:
+        """A JSON object in a string attribute; empty where there is none."""
+        try:
+            value = json.loads(self.text(name) or "{}")
+        except json.JSONDecodeError as error:
+            raise ResultsFileError(f"its attribute {name!r} is not JSON: {error}") from None
+        if not isinstance(value, dict):
+            raise ResultsFileError(f"its attribute {name!r} is no JSON object")
+        return value
+
+    def _attribute(self, name: str) -> Any:
+        """One value; some programs write it as an array of one."""
+        attributes = self._file.attrs
+        if name not in attributes:
+            return None
+        shape = attributes.get_id(name).shape
+        if shape is None or math.prod(shape) != 1:
+            raise ResultsFileError(f"its attribute {name!r} has shape {shape}, should be one value")
+        value = attributes[name]
+        return value.flat[0] if isinstance(value, np.ndarray) else value
+
+    def _open(self, path: str, kind: type) -> Any:
+        member, name = self._file, ""
+        for part in path.split("/"):
+            name += f"/{part}"
+            link = member.get(part, getlink=True) if isinstance(member, h5py.Group) else None
+            if link is None:
+                raise ResultsFileError(f"{name} is missing")
+            if not isinstance(link, h5py.HardLink):
+                raise ResultsFileError(f"{name} is a link, which is refused")
+            member = member[part]
+        if not isinstance(member, kind):
+            raise ResultsFileError(f"{name} is not a {kind.__name__.lower()}")
+        return member
+
+    def _dataset(self, path: str, ndim: int) -> h5py.Dataset:
+        dataset = self._open(path, h5py.Dataset)
+        if dataset.is_virtual or dataset.external:
+            raise ResultsFileError(f"/{path} is stored outside the file, which is refused")
+        if dataset.ndim != ndim:
+            raise ResultsFileError(f"/{path} has {dataset.ndim} dimensions, should have {ndim}")
+        # not dataset.size, which overflows
+        if math.prod(dataset.shape) > 0 and dataset.id.get_storage_size() == 0:
+            raise ResultsFileError(f"/{path} was never written")
+        if dataset.chunks:  # HDF5 unpacks whole chunks, one at a time
+            self._require(path, math.prod(dataset.chunks) * dataset.dtype.itemsize)
+        return dataset
+
+    def _fixed_strings(self, path: str, dataset: h5py.Dataset) -> NDArray[np.str_]:
+        self._take(path, math.prod(dataset.shape) * dataset.dtype.itemsize * (1 + _CHARACTER))
+        return np.char.decode(dataset[()], "utf-8")
+
+    def _variable_strings(self, path: str, dataset: h5py.Dataset) -> NDArray[np.str_]:
+        n = len(dataset)
+        self._take(path, n * dataset.dtype.itemsize)
+        strings: list[str] = []
+        while len(strings) < n:
+            # All may share one string as long as the file, so that no more are read than would fit.
+            several = max(1, self._bytes_left // self._size)
+            batch = dataset.asstr()[len(strings) : len(strings) + several]
+            self._take(path, sum(map(len, batch)))
+            strings.extend(batch)
+        self._take(path, n * _CHARACTER * max(map(len, strings), default=0))
+        return np.array(strings, dtype=np.str_)
+
+    def _take(self, path: str, nbytes: int) -> None:
+        self._require(path, nbytes)
+        self._bytes_left -= nbytes
+
+    def _require(self, path: str, nbytes: int) -> None:
+        if nbytes > self._bytes_left:
+            raise ResultsFileError(
+                f"/{path} claims {nbytes:,} bytes of memory in a file of {self._size:,}, which is "
+                "refused"
+            )

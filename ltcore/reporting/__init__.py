@@ -1,0 +1,1 @@
+"""Reports from results files alone: no torch, no images, no plugin."""

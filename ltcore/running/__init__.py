@@ -1,0 +1,1 @@
+"""Everything that needs torch; importing this package alone imports none of it."""

@@ -1,0 +1,74 @@
+"""Splits -> batches on the device: uint8 images in memory, augmented a batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ltcore.running.augmentation import Augmentation
+from ltcore.running.decoding import decode_images
+from ltcore.running.randomness import epoch_order
+from ltcore.splits import ImageFiles, Split
+
+_LARGEST_SHARE = 0.25  # of the device's free memory that one split's images may take
+
+
+class Batch(NamedTuple):
+    """images (N, 3, size, size) float32 and labels (N,) int64, on the device."""
+
+    images: Tensor
+    labels: Tensor
+
+
+class Batches:
+    """The batches of one split.
+
+    Args:
+        split: its images, in memory or in files.
+        augmentation: what happens to them.
+        batch_size: images a batch; the last one may be smaller, and is kept.
+        device: where the batches go.
+
+    Raises:
+        DataError: an image file is missing or damaged.
+    """
+
+    def __init__(
+        self, split: Split, augmentation: Augmentation, *, batch_size: int, device: torch.device
+    ) -> None:
+        images = split.images
+        if isinstance(images, ImageFiles):
+            images = decode_images(images, augmentation.size)
+        self._images = _keep(torch.from_numpy(images), device)
+        self.labels = torch.from_numpy(split.labels).to(device)
+        self._augmentation = augmentation
+        self._batch_size = batch_size
+        self._device = device
+
+    def __len__(self) -> int:
+        """How many batches there are."""
+        return -(-len(self.labels) // self._batch_size)
+
+    def training(self, epoch: int) -> Iterator[Batch]:
+        """Every image once, augmented, in the epoch's order."""
+        order = epoch_order(self._augmentation.seed, epoch, len(self.labels))
+        for chosen in order.to(self._images.device).split(self._batch_size):
+            images = self._images[chosen].to(self._device, non_blocking=True)
+            index = chosen.to(self._device, non_blocking=True)
+            yield Batch(self._augmentation.train(images, index, epoch), self.labels[index])
+
+    def evaluation(self) -> Iterator[Tensor]:
+        """Every image once, as it is, in the split's order: (N, 3, size, size) float32."""
+        for images in self._images.split(self._batch_size):
+            yield self._augmentation.evaluate(images.to(self._device, non_blocking=True))
+
+
+def _keep(images: Tensor, device: torch.device) -> Tensor:
+    """On the device where there is ample room, else in (pinned) host memory."""
+    if device.type != "cuda":
+        return images.to(device)
+    free, _ = torch.cuda.mem_get_info(device)
+    return images.to(device) if images.nbytes < _LARGEST_SHARE * free else images.pin_memory()

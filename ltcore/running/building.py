@@ -1,0 +1,93 @@
+"""Model and criterion from their declarations, checked before the first step."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Literal
+
+import torch
+from torch import nn
+
+from ltcore.components import Head, Loss
+from ltcore.errors import LtcoreWarning, PluginError, SpecError
+from ltcore.outcome import ResolvedSpec
+from ltcore.running.checking import blame
+from ltcore.running.devices import autocast
+from ltcore.running.losses import DeferredReweighting, PerSampleLoss
+from ltcore.splits import Classes, Splits
+
+
+def build_model(resolved: ResolvedSpec, num_classes: int) -> nn.Module:
+    """The model that a spec describes, its head settled between backbone and loss."""
+    backbone, loss = resolved.backbone, resolved.loss
+    head: Head = loss.head if backbone.head == "auto" else backbone.head
+    if loss.head == "cosine" and head == "linear":
+        warnings.warn(
+            f"the loss {loss.name!r} is made for a cosine head and gets a linear one; set "
+            "backbone.head to 'auto' or 'cosine' unless this is what you compare",
+            LtcoreWarning,
+            stacklevel=2,
+        )
+    with blame(f"the backbone {backbone.name!r}"):
+        model = backbone.build(num_classes, head)
+    if not isinstance(model, nn.Module):
+        raise PluginError(f"the backbone {backbone.name!r} built {model!r}, not an nn.Module")
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def build_criterion(loss: Loss, classes: Classes) -> nn.Module:
+    """The criterion that a loss declares, with deferred re-weighting where it asks for that."""
+    with blame(f"the loss {loss.name!r}"):
+        criterion = loss.build(classes)
+    if not isinstance(criterion, nn.Module):
+        raise PluginError(f"the loss {loss.name!r} built {criterion!r}, not an nn.Module")
+    if loss.drw is None:
+        return criterion
+    if not isinstance(criterion, PerSampleLoss):
+        raise SpecError(
+            f"loss.drw: {loss.name!r} gives no per-sample values to weight (it does not derive "
+            "from ltcore.PerSampleLoss). Remove drw, or choose another loss."
+        )
+    weights = classes.class_balanced_weights(loss.drw.beta)
+    return DeferredReweighting(criterion, weights, start_epoch=loss.drw.start_epoch)
+
+
+def check_batch_size(batch_size: int, splits: Splits) -> None:
+    """Refuse a batch that is larger than the training set."""
+    n = len(splits.train)
+    if batch_size > n:
+        raise SpecError(
+            f"training.batch_size: {batch_size} is more than the {n} training images; "
+            f"choose at most {n}"
+        )
+
+
+@torch.inference_mode()
+def check_model(
+    model: nn.Module, resolved: ResolvedSpec, num_classes: int, device: torch.device
+) -> None:
+    """Send two empty images through the model, so that a size it does not take is refused early."""
+    size = resolved.spec.transform.size
+    images = torch.zeros(2, 3, size or 1, size or 1, device=device)
+    try:
+        with autocast(device, resolved.spec.training.precision):
+            logits = model.eval()(images)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
+        raise SpecError(
+            f"transform.size: the backbone {resolved.backbone.name!r} does not take images of "
+            f"{size} pixels ({type(error).__name__}: {error}). Its own size is "
+            f"{resolved.backbone.input_size}."
+        ) from error
+    shape = tuple(getattr(logits, "shape", ()))
+    if shape != (2, num_classes):
+        raise PluginError(
+            f"the backbone {resolved.backbone.name!r} gave {shape or type(logits).__name__} for 2 "
+            f"images and {num_classes} classes; it must give logits of shape (2, {num_classes})"
+        )
+
+
+def trained_prior(loss: Loss) -> Literal["train", "uniform"]:
+    """The class prior that the logits are right for; deferred re-weighting makes it uniform."""
+    return "uniform" if loss.drw is not None else loss.trained_prior

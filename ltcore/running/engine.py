@@ -1,0 +1,186 @@
+"""One run: build, train, predict, hand over the results. It reads from top to bottom."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from ltcore.listeners import Listeners
+from ltcore.outcome import ResolvedSpec
+from ltcore.plugins import Plugin
+from ltcore.progress import EpochRow, RunInfo
+from ltcore.results import Predictions, Results, write_results
+from ltcore.running.augmentation import Augmentation
+from ltcore.running.batches import Batches
+from ltcore.running.building import (
+    build_criterion,
+    build_model,
+    check_batch_size,
+    check_model,
+    trained_prior,
+)
+from ltcore.running.checking import blame
+from ltcore.running.devices import choose_device, environment
+from ltcore.running.optimization import build_optimizer
+from ltcore.running.prediction import predict
+from ltcore.running.training import TrainingState, train
+from ltcore.splits import Splits
+
+Selection = Literal["val", "last", "test"]
+
+
+def execute(resolved: ResolvedSpec, path: Path, plugins: Sequence[Plugin]) -> Results:
+    """Run a resolved spec from its first epoch to its results file.
+
+    Args:
+        resolved: the spec and its components.
+        path: where the results file goes.
+        plugins: whose notification hooks are called.
+
+    Raises:
+        LtcoreError: see :mod:`ltcore.errors` for the kinds.
+    """
+    device = choose_device(resolved.spec.training.device)
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        return _execute(resolved, path, device, Listeners(plugins))
+
+
+def _execute(
+    resolved: ResolvedSpec, path: Path, device: torch.device, listeners: Listeners
+) -> Results:
+    begun = time.monotonic()
+    spec, settings = resolved.spec, resolved.spec.training
+    seeds = spec.resolved_seeds()
+
+    with blame(f"the data set {resolved.dataset.name!r}"):
+        splits = resolved.dataset.build(seeds)
+    check_batch_size(settings.batch_size, splits)
+    classes = splits.classes
+
+    torch.manual_seed(seeds.init)
+    model = build_model(resolved, len(classes)).to(device)
+    check_model(model, resolved, len(classes), device)
+    criterion = build_criterion(resolved.loss, classes).to(device)
+    batches = _batches(splits, resolved, device)
+    state = TrainingState(
+        model=model,
+        optimizer=build_optimizer(settings.optimizer, model.parameters()),
+        scaler=torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16"),
+    )
+
+    run = _run_info(resolved, splits, model, path, device)
+    listeners.notify("ltcore_run_started", spec=spec, run=run)
+
+    def after_epoch(row: EpochRow) -> None:
+        listeners.notify("ltcore_epoch_finished", run=run, row=row)
+
+    if settings.compile:
+        model.compile()
+    with blame(f"training with {resolved.backbone.name!r} and {resolved.loss.name!r}"):
+        train(
+            state,
+            criterion,
+            batches["train"],
+            batches["val"],
+            settings=settings,
+            seeds=seeds,
+            after_epoch=after_epoch,
+        )
+    last = _predictions(model, splits, batches, settings.precision) if settings.keep_last else {}
+    epoch, selection = _select_weights(state, resolved, splits)
+    chosen = _predictions(model, splits, batches, settings.precision)
+
+    results = Results(
+        spec=spec,
+        name=run.name,
+        classes=classes,
+        test=chosen["test"],
+        val=chosen.get("val"),
+        last=last,
+        train_ids=splits.train.ids,
+        history=_columns(state.history),
+        best_epoch=epoch,
+        selection=selection,
+        val_is_test=splits.val_is_test,
+        trained_prior=trained_prior(resolved.loss),
+        parameters=run.parameters,
+        seconds=time.monotonic() - begun,
+        ltcore_version=version("ltcore"),
+        plugins=resolved.plugins,
+        environment=environment(device),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        path=path,
+        verified=True,
+    )
+    write_results(results, path)
+    listeners.notify("ltcore_run_finished", results=results)
+    return results
+
+
+def _batches(splits: Splits, resolved: ResolvedSpec, device: torch.device) -> dict[str, Batches]:
+    """The batches of train, val and test; val's stand for test's where they are one split."""
+    settings = resolved.spec.training
+    order = resolved.spec.resolved_seeds().order
+    augmentation = Augmentation(
+        resolved.spec.transform, resolved.backbone, seed=order, device=device
+    )
+
+    def of(split: str, batch_size: int) -> Batches:
+        return Batches(getattr(splits, split), augmentation, batch_size=batch_size, device=device)
+
+    val = of("val", settings.eval_batch_size)
+    test = val if splits.val_is_test else of("test", settings.eval_batch_size)
+    return {"train": of("train", settings.batch_size), "val": val, "test": test}
+
+
+def _run_info(
+    resolved: ResolvedSpec, splits: Splits, model: nn.Module, path: Path, device: torch.device
+) -> RunInfo:
+    return RunInfo(
+        name=str(resolved.spec.name),
+        out=path.parent,
+        epochs=resolved.spec.training.epochs,
+        train_images=len(splits.train),
+        val_images=len(splits.val),
+        test_images=len(splits.test),
+        num_classes=len(splits.classes),
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        device=str(device),
+    )
+
+
+def _select_weights(
+    state: TrainingState, resolved: ResolvedSpec, splits: Splits
+) -> tuple[int, Selection]:
+    """Put the tested epoch's weights into the model; that epoch, and what chose it."""
+    if resolved.spec.training.select == "last" or state.best is None:
+        return state.epoch - 1, "last"
+    state.model.load_state_dict(state.best.weights)
+    return state.best.epoch, "test" if splits.val_is_test else "val"
+
+
+def _predictions(
+    model: nn.Module, splits: Splits, batches: Mapping[str, Batches], precision: str
+) -> dict[str, Predictions]:
+    """What the model says of test, and of val where that is another split."""
+    names = ("test",) if splits.val_is_test else ("test", "val")
+    result = {}
+    for name in names:
+        split = getattr(splits, name)
+        logits = predict(model, batches[name], precision).cpu().numpy()
+        result[name] = Predictions.from_logits(logits, split.labels, split.ids, split.views)
+    return result
+
+
+def _columns(history: Sequence[EpochRow]) -> dict[str, NDArray[Any]]:
+    names = EpochRow.__dataclass_fields__
+    return {name: np.array([getattr(row, name) for row in history]) for name in names}

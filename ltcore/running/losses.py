@@ -1,0 +1,123 @@
+"""The contract of a loss that keeps its per-sample values, its reduction, and deferred weights."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ltcore.errors import SpecError
+
+Reduction = Literal["weighted_mean", "mean"]
+
+
+class PerSampleLoss(nn.Module, ABC):
+    """A criterion that gives one value a sample and leaves reducing to ltcore.
+
+    With per-sample values ``l_i`` and class weights ``w``::
+
+        no weights         sum_i l_i / N
+        "weighted_mean"    sum_i w_{y_i} l_i / sum_i w_{y_i}
+        "mean"             sum_i w_{y_i} l_i / N
+
+    The weighted mean is PyTorch's, and that of nearly all published numbers; ``mean`` is that of
+    Cui et al. (2019). Half-precision logits are computed in float32, outside autocast.
+
+    Attributes:
+        class_weights: (K,) float32 or None: a buffer, so that it follows the module's device.
+        reduction: how weighted values are reduced.
+        generator: where a loss draws its own randomness from. ltcore sets it before training and
+            seeds it before each step by (init seed, epoch, step), equally on all ranks.
+    """
+
+    class_weights: Tensor | None
+
+    def __init__(
+        self,
+        *,
+        class_weights: NDArray[np.float64] | None = None,
+        reduction: Reduction = "weighted_mean",
+    ) -> None:
+        super().__init__()
+        weights = None if class_weights is None else torch.tensor(class_weights).float()
+        self.register_buffer("class_weights", weights)
+        self.reduction: Reduction = reduction
+        self.generator: torch.Generator | None = None
+
+    @abstractmethod
+    def per_sample(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """(N,) the unweighted loss of each sample.
+
+        Args:
+            logits: (N, K) float32 or wider.
+            labels: (N,) int64 in [0, K).
+        """
+
+    def start_epoch(self, epoch: int) -> None:
+        """Called before each epoch (from 0): a loss's only change of state.
+
+        It must depend on the epoch alone, so that a resumed run is the unbroken one.
+        """
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Reduce the per-sample values to a scalar.
+
+        Args:
+            logits: (N, K), of any floating type.
+            labels: (N,) int64 in [0, K).
+        """
+        with torch.autocast(logits.device.type, enabled=False):
+            if logits.dtype in (torch.float16, torch.bfloat16):
+                logits = logits.float()
+            values = self.per_sample(logits, labels)
+            if self.class_weights is None:
+                return values.mean()
+            weights = self.class_weights.to(values.dtype)[labels]
+            weighted = (weights * values).sum()
+            return weighted / (len(values) if self.reduction == "mean" else weights.sum())
+
+
+class DeferredReweighting(PerSampleLoss):
+    """Another per-sample loss, weighted by class from an epoch on (DRW).
+
+    The weights stand outside the other loss's values: outside focal's ``p_y``, for one.
+
+    Args:
+        criterion: the loss to weight, without class weights of its own.
+        weights: (K,) float64, used from ``start_epoch`` on; before it every weight is 1.
+        start_epoch: counted from 0.
+
+    Raises:
+        SpecError: the criterion has weights already.
+
+    Reference:
+        Cao, Wei, Gaidon, Arechiga, Ma: Learning Imbalanced Datasets with Label-Distribution-Aware
+        Margin Loss. NeurIPS 2019, algorithm 1.
+    """
+
+    def __init__(
+        self, criterion: PerSampleLoss, weights: NDArray[np.float64], *, start_epoch: int
+    ) -> None:
+        if criterion.class_weights is not None:
+            raise SpecError(
+                "loss.drw: this loss weights its classes from the first epoch on already. "
+                "Remove drw, or choose a loss without class weights."
+            )
+        super().__init__(class_weights=np.ones_like(weights))
+        self.criterion = criterion
+        self.register_buffer("deferred_weights", torch.tensor(weights).float(), persistent=False)
+        self.first_weighted_epoch = start_epoch
+
+    deferred_weights: Tensor
+
+    def per_sample(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return self.criterion.per_sample(logits, labels)
+
+    def start_epoch(self, epoch: int) -> None:
+        weighted = epoch >= self.first_weighted_epoch
+        ones = torch.ones_like(self.deferred_weights)
+        self.class_weights = self.deferred_weights if weighted else ones
