@@ -10,7 +10,7 @@ import ltcore
 spec = {
     "dataset": "synthetic",
     "backbone": "resnet32",
-    "training": {"epochs": 6, "batch_size": 32, "scheduler": "constant"},
+    "training": {"epochs": 6, "batch_size": 32, "scheduler": "cosine"},
 }
 runs = [
     ltcore.run({**spec, "loss": loss}, out="results")

@@ -78,7 +78,7 @@ def field_paths(model: type[BaseModel], prefix: str = "") -> list[str]:
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that is most like one that is not known, where one is near."""
-    near = difflib.get_close_matches(name, list(known), n=1)
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.65)
     return near[0] if near else None
 
 

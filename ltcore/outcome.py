@@ -125,6 +125,15 @@ def _has_required_field(model: BaseModel) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON holds it; of a set, whose order means nothing, in one order."""
-    plain = to_jsonable_python(value, by_alias=True)
-    return sorted(plain, key=repr) if isinstance(value, (set, frozenset)) else plain
+    """A value as JSON holds it: sets in one order; of a model in a list, what is not default."""
+    match value:
+        case BaseModel():
+            leaves = _leaves(value, None)
+            return {path: inner for path, inner, default in leaves if inner != default}
+        case Mapping():
+            return {str(_plain(key)): _plain(inner) for key, inner in value.items()}
+        case list() | tuple():
+            return [_plain(inner) for inner in value]
+        case set() | frozenset():
+            return sorted((_plain(inner) for inner in value), key=repr)
+    return to_jsonable_python(value)

@@ -203,8 +203,11 @@ def _manager_of(
 ) -> pluggy.PluginManager | None:
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(hookspecs)
-    with _blamed_on(source, faults):  # a hook's arguments that do not fit, say
+    try:
         manager.register(implementation)
+    except Exception as error:  # a hook's arguments that do not fit, say
+        faults.append(Fault(source, one_line(error)))
+        return None
     callers = manager.get_hookcallers(implementation) or []
     for caller in callers:
         if not caller.has_spec():

@@ -9,14 +9,14 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from ltcore.components import Component, Kind
+from ltcore.components import Backbone, Component, Kind
 from ltcore.documents import plain_json
 from ltcore.errors import LtcoreError, Mistake, PluginError, SpecError, one_line
 from ltcore.mistakes import field_paths, mistakes_in, shown
 from ltcore.offers import Offer
 from ltcore.outcome import ResolvedSpec, default_selection
 from ltcore.plugins import Catalogue
-from ltcore.spec import COMPONENT_FIELDS, ComponentRef, RunSpec, SeedOverrides
+from ltcore.spec import COMPONENT_FIELDS, LARGEST_SIZE, ComponentRef, RunSpec, SeedOverrides
 
 _Model = TypeVar("_Model", bound=BaseModel)
 _CORE_PATHS = [
@@ -146,7 +146,7 @@ def _completed(
     with _blamed_on(offers["dataset"]):
         select = spec.training.select or default_selection(components["dataset"])
     with _blamed_on(offers["backbone"]):
-        size = spec.transform.size or components["backbone"].input_size
+        size = spec.transform.size or _input_size(components["backbone"], offers["backbone"])
     filled: dict[str, Any] = {
         "schema_url": None,
         "seeds": SeedOverrides(**dict(spec.resolved_seeds())),
@@ -161,6 +161,16 @@ def _completed(
     unnamed = ResolvedSpec(_with(spec, **filled), **components, plugins=plugins)
     named = _with(unnamed.spec, name=spec.name or unnamed.default_name())
     return ResolvedSpec(named, **components, plugins=plugins)
+
+
+def _input_size(backbone: Backbone, offer: Offer) -> int:
+    size = backbone.input_size
+    if isinstance(size, int) and 1 <= size <= LARGEST_SIZE:
+        return size
+    raise PluginError(
+        f"the backbone {offer.name!r} of {offer.source} says that its input_size is {size!r}; "
+        f"it must be a whole number from 1 to {LARGEST_SIZE}"
+    )
 
 
 def _with(model: _Model, **changes: Any) -> _Model:

@@ -28,6 +28,7 @@ from ltcore.documents import parse_json as parse_json  # noqa: PLC0414
 from ltcore.documents import read_document as read_document  # noqa: PLC0414
 from ltcore.documents import with_overrides as with_overrides  # noqa: PLC0414
 
+LARGEST_SIZE = 4096
 COMPONENT_FIELDS: tuple[Kind, ...] = ("dataset", "backbone", "loss")
 
 
@@ -101,10 +102,10 @@ class Transform(Declaration):
     """
 
     size: int | None = Field(
-        default=None, ge=1, le=4096, description="Pixels a side; the backbone's where null."
+        default=None, ge=1, le=LARGEST_SIZE, description="Pixels a side; the backbone's where null."
     )
     crop_padding: int = Field(
-        default=4, ge=0, le=4096, description="Zero pixels added on each side."
+        default=4, ge=0, le=LARGEST_SIZE, description="Zero pixels added on each side."
     )
     horizontal_flip: float = Field(default=0.5, ge=0, le=1, description="Its probability.")
     normalize: Normalize = Field(

@@ -37,7 +37,8 @@ class Classes:
     @property
     def prior(self) -> NDArray[np.float64]:
         """(K,) float64, the share of each class in the training images, ``n_j / sum(n)``."""
-        return self.counts / self.counts.sum()
+        prior: NDArray[np.float64] = self.counts / self.counts.sum()
+        return prior
 
     @property
     def empty(self) -> tuple[str, ...]:
@@ -48,7 +49,7 @@ class Classes:
         """Refuse classes without a training image.
 
         Args:
-            needed_by: what divides by the class counts, for the message.
+            needed_by: what needs them, for the message.
 
         Raises:
             SpecError: a class has no training image.
@@ -56,7 +57,7 @@ class Classes:
         if self.empty:
             shown = ", ".join(self.empty[:5]) + (", ..." if len(self.empty) > 5 else "")
             raise SpecError(
-                f"loss: {needed_by} divides by the class counts, and {len(self.empty)} of "
+                f"loss: {needed_by} needs training images of every class, and {len(self.empty)} of "
                 f"{len(self)} classes have no training image: {shown}. Raise the data set's "
                 "imbalance factor, or use cross_entropy."
             )
@@ -78,8 +79,9 @@ class Classes:
         if beta == 0.0 or np.all(self.counts == self.counts[0]):
             return np.ones(len(self))
         # -expm1(n log beta) is 1 - beta**n without the cancellation at beta near 1.
-        weights = 1.0 / -np.expm1(self.counts * np.log(beta))
-        return weights * (len(self) / weights.sum())
+        weights: NDArray[np.float64] = 1.0 / -np.expm1(self.counts * np.log(beta))
+        weights *= len(self) / weights.sum()
+        return weights
 
 
 @dataclass(frozen=True)
@@ -141,14 +143,15 @@ class Splits:
             found = f"only {self.classes.names[0]!r}" if k else "none"
             raise DataError(f"a data set needs at least 2 classes, found {found}")
         if len(set(self.classes.names)) != k:
-            raise DataError("two classes have one name")
+            (name, _), *_ = Counter(self.classes.names).most_common(1)
+            raise DataError(f"two classes have one name, {name!r}")
         for name, split in (("train", self.train), ("val", self.val), ("test", self.test)):
             _check_split(name, split, k)
         counts = np.bincount(self.train.labels, minlength=k)
         if not np.array_equal(counts, self.classes.counts):
             raise DataError("the class counts are not those of the training labels")
         if self.classes.groups.shape != (k,):
-            raise DataError(f"groups must be ({k},), is {self.classes.groups.shape}")
+            raise DataError(f"groups must be ({k},), are {self.classes.groups.shape}")
         _check_apart("train", self.train, "val", self.val)
         _check_apart("train", self.train, "test", self.test)
         if not self.val_is_test:

@@ -12,7 +12,14 @@ from PIL import Image
 from ltcore.cli import main
 
 SPEC = {
-    "dataset": {"name": "synthetic", "classes": 4, "per_class": 8, "imbalance_factor": 0.5},
+    "dataset": {
+        "name": "synthetic",
+        "classes": 4,
+        "per_class": 8,
+        "imbalance_factor": 0.5,
+        "val_per_class": 2,
+        "test_per_class": 4,
+    },
     "backbone": "resnet32",
     "loss": "cross_entropy",
     "training": {"epochs": 1, "batch_size": 8},

@@ -14,7 +14,14 @@ import pytest
 from ltcore.cli import COMMANDS, main
 
 TINY = {
-    "dataset": {"name": "synthetic", "classes": 4, "per_class": 8, "imbalance_factor": 0.5},
+    "dataset": {
+        "name": "synthetic",
+        "classes": 4,
+        "per_class": 8,
+        "imbalance_factor": 0.5,
+        "val_per_class": 2,
+        "test_per_class": 4,
+    },
     "backbone": "resnet32",
     "loss": "cross_entropy",
     "training": {"epochs": 1, "batch_size": 8},
@@ -189,7 +196,7 @@ def test_inspect_shows_what_is_in_a_file(finished, capfd):
 def test_inspect_of_no_results_file(tmp_path, capfd):
     (tmp_path / "x.h5").write_text("hello")
     assert main(["inspect", str(tmp_path / "x.h5")]) == 3
-    assert "neither a results file of ltcore" in capfd.readouterr().err
+    assert "begins neither as ltcore's results files do" in capfd.readouterr().err
 
 
 def test_validate_names_the_results_file(spec_file, capfd):

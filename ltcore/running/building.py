@@ -32,7 +32,7 @@ def build_model(resolved: ResolvedSpec, num_classes: int) -> nn.Module:
         model = backbone.build(num_classes, head)
     if not isinstance(model, nn.Module):
         raise PluginError(f"the backbone {backbone.name!r} built {model!r}, not an nn.Module")
-    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    return model.to(memory_format=torch.channels_last)
 
 
 def build_criterion(loss: Loss, classes: Classes) -> nn.Module:

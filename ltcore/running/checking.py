@@ -8,25 +8,38 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from ltcore.errors import LtcoreError, PluginError, SurroundingsError
+from ltcore.errors import LtcoreError, PluginError, SurroundingsError, one_line
 
 
 def check_logits(logits: Tensor, labels: Tensor, epoch: int, step: int) -> None:
-    """Refuse what is not a tensor of (N, K) floating numbers.
+    """Refuse what is not a tensor of (N, K) floating numbers, while training.
 
     Raises:
         PluginError: naming epoch and step.
     """
+    _check_logits(logits, len(labels), f"epoch {epoch}, step {step}")
+
+
+def check_predicted_logits(logits: Tensor, images: Tensor) -> None:
+    """Refuse what is not a tensor of (N, K) floating numbers, while evaluating.
+
+    Raises:
+        PluginError: naming what it was.
+    """
+    _check_logits(logits, len(images), "evaluation")
+
+
+def _check_logits(logits: Tensor, n: int, where: str) -> None:
     problem = ""
     if not isinstance(logits, Tensor):
         problem = f"a {type(logits).__name__}"
-    elif logits.ndim != 2 or len(logits) != len(labels):
-        problem = f"a tensor of shape {tuple(logits.shape)} for {len(labels)} images"
+    elif logits.ndim != 2 or len(logits) != n:
+        problem = f"a tensor of shape {tuple(logits.shape)} for {n} images"
     elif not logits.is_floating_point():
         problem = f"a tensor of {logits.dtype}"
     if problem:
         raise PluginError(
-            f"backbone: epoch {epoch}, step {step}: the model gave {problem}; "
+            f"backbone: {where}: the model gave {problem}; "
             "it must give floating-point logits of shape (N, K)"
         )
 
@@ -61,17 +74,22 @@ def blame(what: str) -> Iterator[None]:
         what: the component and its distribution, for the message.
 
     Raises:
-        SurroundingsError: the device's memory is full.
+        SurroundingsError: the memory, of the device or the machine, is full.
         LtcoreError: any other exception, with the original as its cause.
     """
     try:
         yield
     except LtcoreError:
         raise
-    except torch.OutOfMemoryError as error:
-        raise SurroundingsError(
-            "the device's memory is full. Lower training.batch_size or transform.size, or set "
-            "training.precision to bf16."
-        ) from error
     except Exception as error:
-        raise LtcoreError(f"{what} raised {type(error).__name__}: {error}") from error
+        if _is_out_of_memory(error):
+            raise SurroundingsError(
+                f"{what}: the memory is full ({one_line(error)}). Lower training.batch_size or "
+                "transform.size, or set training.precision to bf16."
+            ) from error
+        raise LtcoreError(f"{what} raised {one_line(error)}") from error
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    kinds = (torch.OutOfMemoryError, MemoryError)
+    return isinstance(error, kinds) or "can't allocate memory" in str(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 from contextlib import AbstractContextManager
 from typing import Any
@@ -26,21 +27,26 @@ def choose_device(name: str) -> torch.device:
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if name == "auto":
         name = "cuda" if cuda else "mps" if mps else "cpu"
-    device = torch.device(name)
     there = ["cpu"] + ["mps"] * mps + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
-    wanted = f"cuda:{device.index or 0}" if device.type == "cuda" else name
-    if wanted not in there:
+    if name not in there and not (name == "cuda" and cuda):
         raise SurroundingsError(
             f"training.device: no device {name!r} here. This machine has {', '.join(there)}; "
             "choose one, or auto."
         )
-    return device
+    return torch.device(name)
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
     """The context in which a forward pass runs in ``fp32``, ``bf16`` or ``fp16``."""
     dtype = _DTYPES.get(precision)
     return torch.autocast(device.type, dtype=dtype, enabled=dtype is not None)
+
+
+def outside_autocast(device: torch.device) -> AbstractContextManager[Any]:
+    """The context in which float32 stays float32, whatever the precision around it."""
+    if not torch.amp.is_autocast_available(device.type):  # the meta device, for shapes alone
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, enabled=False)
 
 
 def environment(device: torch.device) -> dict[str, Any]:
@@ -55,7 +61,7 @@ def environment(device: torch.device) -> dict[str, Any]:
         "device_name": torch.cuda.get_device_name(device) if cuda else platform.machine(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "cuda": torch.version.cuda if cuda else None,
-        "cudnn": torch.backends.cudnn.version() if cuda else None,
+        "cudnn": torch.backends.cudnn.version() if cuda else None,  # type: ignore[no-untyped-call]
         "threads": torch.get_num_threads(),
         "world_size": 1,
     }

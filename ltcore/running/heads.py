@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ltcore.errors import SpecError
+from ltcore.running.devices import outside_autocast
 
 if TYPE_CHECKING:
     from ltcore.components import Head
@@ -27,7 +26,7 @@ class LinearHead(nn.Linear):
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, D) features of any floating type -> (N, K) logits."""
-        with _outside_autocast(features.device):
+        with outside_autocast(features.device):
             return super().forward(features.to(self.weight.dtype))
 
 
@@ -56,7 +55,7 @@ class CosineHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, D) features of any floating type -> (N, K) logits."""
-        with _outside_autocast(features.device):
+        with outside_autocast(features.device):
             features = F.normalize(features.to(self.weight.dtype), dim=1)
             return self.scale * F.linear(features, F.normalize(self.weight, dim=1))
 
@@ -108,9 +107,3 @@ def last_layer(model: nn.Module) -> tuple[str, nn.Module]:
     if not leaves:
         raise SpecError(f"backbone: {type(model).__name__} has no layers")
     return leaves[-1]
-
-
-def _outside_autocast(device: torch.device) -> AbstractContextManager[None]:
-    if not torch.amp.is_autocast_available(device.type):  # the meta device, for shapes alone
-        return contextlib.nullcontext()
-    return torch.autocast(device.type, enabled=False)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ltcore.errors import SpecError
+from ltcore.running.devices import outside_autocast
 
 Reduction = Literal["weighted_mean", "mean"]
 
@@ -70,7 +71,7 @@ class PerSampleLoss(nn.Module, ABC):
             logits: (N, K), of any floating type.
             labels: (N,) int64 in [0, K).
         """
-        with torch.autocast(logits.device.type, enabled=False):
+        with outside_autocast(logits.device):
             if logits.dtype in (torch.float16, torch.bfloat16):
                 logits = logits.float()
             values = self.per_sample(logits, labels)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
+from ltcore.errors import SpecError
 from ltcore.spec import SGD, AdamW, Cosine, MultiStep, Step, Training
 from ltcore.spec import Optimizer as OptimizerSpec
 
@@ -15,8 +16,17 @@ from ltcore.spec import Optimizer as OptimizerSpec
 def build_optimizer(
     spec: OptimizerSpec, parameters: Iterable[nn.Parameter]
 ) -> torch.optim.Optimizer:
-    """Make the optimiser over the parameters that are not frozen."""
+    """Make the optimiser over the parameters that are not frozen.
+
+    Raises:
+        SpecError: all are frozen.
+    """
     trainable = [parameter for parameter in parameters if parameter.requires_grad]
+    if not trainable:
+        raise SpecError(
+            "backbone: the model has nothing to train: all its parameters are frozen. Choose other "
+            "parameters of the backbone, so that its head at least is trained."
+        )
     if isinstance(spec, SGD):
         return torch.optim.SGD(
             trainable,

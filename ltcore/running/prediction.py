@@ -7,22 +7,30 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ltcore.running.batches import Batches
+from ltcore.running.checking import check_predicted_logits
 from ltcore.running.devices import autocast
 
 
 @torch.inference_mode()
 def predict(model: nn.Module, batches: Batches, precision: str) -> Tensor:
-    """(N, K) float32 on the device, from the model in evaluation mode."""
+    """(N, K) float32 on the device, from the model in evaluation mode.
+
+    Raises:
+        PluginError: the model gave something of the wrong form.
+    """
     model.eval()
-    logits = []
+    parts = []
     for images in batches.evaluation():
         with autocast(images.device, precision):
-            logits.append(model(images).float())
-    return torch.cat(logits)
+            logits = model(images)
+        check_predicted_logits(logits, images)
+        parts.append(logits.float())
+    return torch.cat(parts)
 
 
 def score(logits: Tensor, labels: Tensor) -> tuple[float, float]:
-    """Plain cross-entropy and top-1 of logits (N, K) against labels (N,)."""
+    """Plain cross-entropy and top-1 of logits (N, K) against labels (N,), computed on the CPU."""
+    logits, labels = logits.cpu(), labels.cpu()  # some devices have no float64
     loss = F.cross_entropy(logits.double(), labels)
     top1 = (logits.argmax(dim=1) == labels).double().mean()
     return float(loss), float(top1)

@@ -36,7 +36,8 @@ def check_backbone(
     subject = BackboneSubject(backbone, size or backbone.input_size)
     stages = (
         Stage(DECLARATION, backbone),
-        Stage((declares_an_input_size, declares_a_normalization), backbone),
+        Stage((declares_a_normalization,), backbone),
+        Stage((declares_an_input_size,), backbone, essential=True),
         Stage((builds_a_module,), subject, essential=True),
         Stage((gives_one_logit_a_class,), subject, essential=True),
         Stage(LOGITS + STATE, subject),

@@ -104,14 +104,6 @@ def declares_whether_val_is_test(subject: _Subject) -> None:
         raise BrokenRuleError(f"it says {declared}, and val is test is {built}")
 
 
-def keeps_val_and_test_apart(subject: _Subject) -> None:
-    """Val and test share no id, unless they are one set: then they are one object."""
-    splits = subject.splits()
-    shared = np.intersect1d(splits.val.ids, splits.test.ids)
-    if not splits.val_is_test and len(shared):
-        raise BrokenRuleError(f"they share {len(shared)} ids, {shared[0]!r} first")
-
-
 def has_its_image_files(subject: _Subject) -> None:
     """Where images are files, each is there."""
     splits = subject.splits()
@@ -170,7 +162,6 @@ _RULES = (
     draws_by_the_data_seed_alone,
     names_one_image_by_one_id,
     declares_whether_val_is_test,
-    keeps_val_and_test_apart,
     has_its_image_files,
     groups_are_thirds,
     views_hold_what_they_are_called,

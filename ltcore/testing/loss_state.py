@@ -101,8 +101,10 @@ def follows_the_device(subject: LossSubject) -> None:
     if left:
         raise BrokenRuleError(f"{', '.join(left)} stayed behind; register it as a buffer")
     logits, labels = (tensor.detach().to("meta") for tensor in subject.examples())
+    # meta knows no autocast, which a per-sample loss's forward turns off
+    compute = criterion.per_sample if isinstance(criterion, PerSampleLoss) else criterion
     try:
-        criterion(logits, labels)
+        compute(logits, labels)
     except (RuntimeError, NotImplementedError) as error:
         if "device" in str(error):  # else it looks at values, of which meta has none
             raise BrokenRuleError(f"{error}".partition("\n")[0]) from error

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import get_args
 
 import numpy as np
 from torch import nn
 
-from ltcore.components import Head, Loss
+from ltcore.components import Loss
 from ltcore.testing.conformance import BrokenRuleError, Stage, run_rules
 from ltcore.testing.declarations import DECLARATION, instance_of, label_of
 from ltcore.testing.loss_state import STATE, leaves_its_arguments_alone
@@ -42,7 +41,6 @@ def check_loss(
     subject = LossSubject(loss, np.asarray(class_counts, dtype=np.int64))
     stages = (
         Stage(DECLARATION, loss),
-        Stage((declares_a_known_head, declares_a_known_prior), loss),
         Stage((builds_a_module,), subject, essential=True),
         Stage((leaves_its_arguments_alone,), subject, essential=True),
         Stage((gives_one_real_number,), subject, essential=True),
@@ -50,18 +48,6 @@ def check_loss(
         Stage(VALUES + STATE, subject),
     )
     return run_rules(stages, label=label_of(loss), skip=skip)
-
-
-def declares_a_known_head(loss: Loss) -> None:
-    """``head`` is ``linear`` or ``cosine``."""
-    if loss.head not in get_args(Head):
-        raise BrokenRuleError(f"head is {loss.head!r}")
-
-
-def declares_a_known_prior(loss: Loss) -> None:
-    """``trained_prior`` is ``train`` or ``uniform``: reports adjust logits by it."""
-    if loss.trained_prior not in ("train", "uniform"):
-        raise BrokenRuleError(f"trained_prior is {loss.trained_prior!r}")
 
 
 def builds_a_module(subject: LossSubject) -> None:

@@ -195,7 +195,7 @@ def test_download_gives_up_on_a_server_that_does_not_answer(silent_port, monkeyp
     started = time.monotonic()
     with pytest.raises(ltcore.SurroundingsError, match="timed out"):
         downloads.torch_hub_file(f"http://127.0.0.1:{silent_port}/weights.pth")
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 15
 
 
 @pytest.fixture
@@ -214,7 +214,7 @@ def test_hub_without_a_network_says_what_to_put_where(hub_at, closed_port, cache
     started = time.monotonic()
     with pytest.raises(ltcore.SurroundingsError) as caught:
         Timm(model="test_resnet.r160_in1k").build(10, "linear")
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 15
     message = str(caught.value)
     assert "model.safetensors cannot be downloaded" in message
     assert (
@@ -228,7 +228,7 @@ def test_hub_that_does_not_answer_is_given_up(hub_at, silent_port, monkeypatch):
     started = time.monotonic()
     with pytest.raises(ltcore.SurroundingsError, match="cannot be downloaded"):
         downloads.hugging_face_file("timm/test_resnet.r160_in1k")
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 15
 
 
 def test_no_weights_need_no_network(hub_at, closed_port):

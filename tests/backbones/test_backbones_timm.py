@@ -48,7 +48,7 @@ def test_unknown_model_without_near_names_is_refused():
     assert refusal(model="§", weights=None).endswith("has no model '§'.")
 
 
-@pytest.mark.parametrize("model", ["hf-hub:timm/resnet18.a1_in1k", "local-dir:/tmp", ""])
+@pytest.mark.parametrize("model", ["hf-hub:timm/resnet18.a1_in1k", "local-dir:models/mine", ""])
 def test_addresses_of_models_are_no_names(model):
     assert "has no model" in refusal(model=model)
 

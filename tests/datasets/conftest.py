@@ -42,22 +42,13 @@ def _opcodes(value) -> bytes:
             return b"](" + b"".join(map(_opcodes, value)) + b"e"
         case dict():
             return b"}(" + b"".join(_opcodes(x) for pair in value.items() for x in pair) + b"u"
+    rows, columns = map(_opcodes, value.shape)
     dtype = b"cnumpy\ndtype\n" + _opcodes(b"u1") + b"K\x00K\x01\x87R"
     dtype += b"(K\x03" + _opcodes(b"|") + b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
-    rows, columns = map(_opcodes, value.shape)
-    array = b"cnumpy.core.multiarray\n_reconstruct\n" + b"cnumpy\nndarray\n"
+    array = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n"
     array += b"K\x00\x85" + _opcodes(b"b") + b"\x87R"
-    return (
-        array
-        + b"(K\x01"
-        + rows
-        + columns
-        + b"\x86"
-        + dtype
-        + b"\x89"
-        + _opcodes(value.tobytes())
-        + b"tb"
-    )
+    array += b"(K\x01" + rows + columns + b"\x86" + dtype + b"\x89"
+    return array + _opcodes(value.tobytes()) + b"tb"
 
 
 @dataclass(frozen=True)
@@ -82,9 +73,8 @@ def make_tiny(name: str, base: Path) -> Tiny:
         file_names = [f"{n:06d}.png" for n in random.permutation(len(labels))]
         for image, label, file_name in zip(pixels, labels, file_names, strict=True):
             images[f"{split}/{NAMES[label]}/{file_name}"] = image
-        for part, members in zip(
-            parts, np.array_split(np.arange(len(labels)), len(parts)), strict=True
-        ):
+        batches = np.array_split(np.arange(len(labels)), len(parts))
+        for part, members in zip(parts, batches, strict=True):
             files[part] = pickled(
                 {
                     b"batch_label": b"part",

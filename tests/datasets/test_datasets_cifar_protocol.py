@@ -14,66 +14,18 @@ from ltcore_datasets.cifar_splits import Protocol, choose
 FACTORS = (1.0, 0.1, 0.02, 0.01)
 SEEDS = range(5)
 
-# The first 16 hex digits of the SHA-256 over the training ids, joined by line feeds: for ever.
+# The first 12 hex digits of the SHA-256 over the training ids, joined by line feeds: for ever.
 GOLDEN_GENERATED = {
-    1.0: [
-        "7af2ff38d2f1f079",
-        "7af2ff38d2f1f079",
-        "7af2ff38d2f1f079",
-        "7af2ff38d2f1f079",
-        "7af2ff38d2f1f079",
-    ],
-    0.1: [
-        "cf6a1ed027a1359b",
-        "555069d225233439",
-        "b93a3de29e7c64b3",
-        "b9a15bdd6e30bf25",
-        "e6d4a8af7813df8a",
-    ],
-    0.02: [
-        "3846b7b6f6939ede",
-        "e8b4794821985598",
-        "d4914ada5bde9aec",
-        "70c0cee861ad0494",
-        "aa9e9badb7f738e3",
-    ],
-    0.01: [
-        "eb4d2cf189ca8a7c",
-        "c5c4f61337309db6",
-        "00bde5501b64f6f3",
-        "ea6621acb82d6c3b",
-        "c54621d276c86fbe",
-    ],
+    1.0: ["7af2ff38d2f1", "7af2ff38d2f1", "7af2ff38d2f1", "7af2ff38d2f1", "7af2ff38d2f1"],
+    0.1: ["cf6a1ed027a1", "555069d22523", "b93a3de29e7c", "b9a15bdd6e30", "e6d4a8af7813"],
+    0.02: ["3846b7b6f693", "e8b479482198", "d4914ada5bde", "70c0cee861ad", "aa9e9badb7f7"],
+    0.01: ["eb4d2cf189ca", "c5c4f6133730", "00bde5501b64", "ea6621acb82d", "c54621d276c8"],
 }
 GOLDEN_REAL = {
-    1.0: [
-        "49d6b5ec0dbb736c",
-        "49d6b5ec0dbb736c",
-        "49d6b5ec0dbb736c",
-        "49d6b5ec0dbb736c",
-        "49d6b5ec0dbb736c",
-    ],
-    0.1: [
-        "c48b6681662ed9fd",
-        "0d6961debcd0eec0",
-        "1a5714727ac08875",
-        "fc4f0c9745dd8431",
-        "14101ef46eab91de",
-    ],
-    0.02: [
-        "d54f0992e2e5dacb",
-        "e50068b38ce8e8b2",
-        "4b0a8cb8516eea4e",
-        "56eb94f7d1a5cd35",
-        "af2e8ed62856231e",
-    ],
-    0.01: [
-        "0d17f95540414375",
-        "fbf68c3e37b999f7",
-        "93bfc6e1a22dfe81",
-        "8136044886423f79",
-        "105e414192e780dc",
-    ],
+    1.0: ["49d6b5ec0dbb", "49d6b5ec0dbb", "49d6b5ec0dbb", "49d6b5ec0dbb", "49d6b5ec0dbb"],
+    0.1: ["c48b6681662e", "0d6961debcd0", "1a5714727ac0", "fc4f0c9745dd", "14101ef46eab"],
+    0.02: ["d54f0992e2e5", "e50068b38ce8", "4b0a8cb8516e", "56eb94f7d1a5", "af2e8ed62856"],
+    0.01: ["0d17f9554041", "fbf68c3e37b9", "93bfc6e1a22d", "813604488642", "105e414192e7"],
 }
 
 VIEWS = {
@@ -99,7 +51,7 @@ def protocol(factor: float) -> Protocol:
 
 
 def digest(ids) -> str:
-    return hashlib.sha256("\n".join(ids).encode()).hexdigest()[:16]
+    return hashlib.sha256("\n".join(ids).encode()).hexdigest()[:12]
 
 
 def digests(sets, factor: float) -> list[str]:
@@ -265,20 +217,18 @@ def test_cao_s_subset_is_what_the_legacy_generator_draws(build_generated, genera
     archive_labels[positions] = generated.train.labels
     archive_ids = np.empty(50_000, dtype=object)
     archive_ids[positions] = generated.train.ids
-    state = np.random.get_state()
-    np.random.seed(0)
+    np.random.seed(0)  # noqa: NPY002  (as their code does)
     expected = []
     for label in range(100):
         few = 500 if label < 50 else 5
         count = int(500 * 0.01 ** (label / 99.0)) if profile == "exponential" else few
         members = np.where(archive_labels == label)[0]
-        np.random.shuffle(members)
+        np.random.shuffle(members)  # noqa: NPY002
         expected += archive_ids[members[:count]].tolist()
-    np.random.set_state(state)
     assert sorted(splits.train.ids) == sorted(expected)
 
 
 def test_cao_s_subset_leaves_the_global_random_state_alone(build_generated):
-    before = np.random.get_state()[1].copy()
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
     build_generated(Cifar100LT(holdout_per_class=0, subset="cao"))
-    assert np.array_equal(np.random.get_state()[1], before)
+    assert np.array_equal(np.random.get_state()[1], before)  # noqa: NPY002

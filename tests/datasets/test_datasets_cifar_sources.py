@@ -1,4 +1,4 @@
-"""CIFAR from its archive, from the extracted folder, and from class folders: the same, or refused."""
+"""CIFAR from its archive, from the extracted folder, from class folders: the same, or refused."""
 
 from __future__ import annotations
 
@@ -17,11 +17,9 @@ FORMS = ("archive", "extracted", "folders")
 
 
 def component(tiny, form, *, long_tailed=True, **parameters):
-    balanced, other = {"cifar100": (Cifar100, Cifar100LT), "cifar10": (Cifar10, Cifar10LT)}[
-        tiny.name
-    ]
+    kinds = {"cifar100": (Cifar100, Cifar100LT), "cifar10": (Cifar10, Cifar10LT)}
     parameters = {"holdout_per_class": 3, "root": str(getattr(tiny, form)), **parameters}
-    return (other if long_tailed else balanced)(**parameters)
+    return kinds[tiny.name][long_tailed](**parameters)
 
 
 def build(tiny, form, **parameters) -> ltcore.Splits:
@@ -72,9 +70,7 @@ def test_cao_s_subset_is_drawn_in_the_archive_s_order(tiny100):
 def test_cao_s_subset_needs_the_archive(tiny100):
     with pytest.raises(ltcore.SpecError) as error:
         build(tiny100, "folders", holdout_per_class=0, subset="cao")
-    assert "dataset.subset: 'cao' is drawn over the order of the official archive" in str(
-        error.value
-    )
+    assert "dataset.subset: 'cao' is drawn over the order of the official" in str(error.value)
 
 
 def test_missing_data_says_what_was_looked_for_and_how_to_mend_it(tmp_path):
@@ -158,7 +154,7 @@ def test_class_folders_of_other_names_in_test_are_refused(tiny100):
 
 
 def test_a_damaged_image_is_named(tiny100):
-    path = sorted((tiny100.folders / "test" / "dog").iterdir())[0]
+    path = min((tiny100.folders / "test" / "dog").iterdir())
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(ltcore.DataError) as error:
         build(tiny100, "folders")
@@ -166,7 +162,7 @@ def test_a_damaged_image_is_named(tiny100):
 
 
 def test_an_image_of_another_size_is_named(tiny100):
-    path = sorted((tiny100.folders / "test" / "dog").iterdir())[0]
+    path = min((tiny100.folders / "test" / "dog").iterdir())
     Image.new("RGB", (31, 32)).save(path)
     with pytest.raises(ltcore.DataError) as error:
         build(tiny100, "folders")

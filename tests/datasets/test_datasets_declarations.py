@@ -53,7 +53,7 @@ DEFAULTS = {
         "val_per_class": 20,
         "test_per_class": 50,
         "size": 32,
-        "noise": 0.8,
+        "noise": 0.9,
     },
 }
 BY_NAME = {dataset.name: dataset for dataset in ltcore_datasets.ltcore_register_datasets()}

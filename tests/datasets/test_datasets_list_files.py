@@ -138,7 +138,7 @@ def test_an_image_in_two_lists_is_refused(root):
         (
             "a.lst",
             [],
-            "{root}/a.lst is neither a folder nor a list file: those end in .txt or .csv",
+            "{root}/a.lst is neither a folder nor a list file (.txt or .csv)",
         ),
     ],
 )

@@ -40,7 +40,7 @@ def list_class_folders(root: Path, folder: str) -> Listing:
         folder: the folder of the class folders, relative to the root; empty for the root itself.
 
     Raises:
-        DataError: no class folder, or one without an image.
+        DataError: no class folder, one without an image, or a name that is no Unicode text.
     """
     source = root / folder
     names = sorted(e.name for e in os.scandir(source) if e.is_dir() and not _is_hidden(e))
@@ -56,6 +56,7 @@ def list_class_folders(root: Path, folder: str) -> Listing:
                 f"{source / name} has no images (known by {', '.join(EXTENSIONS)}): "
                 "remove the folder, or put images into it"
             )
+        _require_unicode(files)
         paths += files
         classes += [name] * len(files)
     return Listing(source, tuple(paths), tuple(classes), tuple(names))
@@ -70,6 +71,15 @@ def _images_below(folder: Path, prefix: str) -> Iterator[str]:
                 yield from _images_below(folder / entry.name, f"{prefix}/{entry.name}")
             elif entry.name.lower().endswith(EXTENSIONS):
                 yield f"{prefix}/{entry.name}"
+
+
+def _require_unicode(paths: list[str]) -> None:
+    """An id is hashed and stored as UTF-8, which a file name need not be."""
+    for path in paths:
+        try:
+            path.encode()
+        except UnicodeEncodeError:
+            raise ltcore.DataError(f"{path!r} is not named in UTF-8: rename it") from None
 
 
 def _is_hidden(entry: os.DirEntry[str]) -> bool:

@@ -41,9 +41,7 @@ def read_list_file(root: Path, name: str) -> dict[str | None, Listing]:
     source = root / name
     readers = {".txt": _text_lines, ".csv": _csv_lines}
     if source.suffix.lower() not in readers:
-        raise ltcore.DataError(
-            f"{source} is neither a folder nor a list file: those end in .txt or .csv"
-        )
+        raise ltcore.DataError(f"{source} is neither a folder nor a list file (.txt or .csv)")
     found: dict[str | None, list[_Line]] = {}
     first_lines: dict[str, str] = {}
     try:

@@ -45,7 +45,7 @@ class Synthetic(ltcore.Dataset):
     )
     size: int = ltcore.Field(default=32, ge=8, description="The side of the images, in pixels.")
     noise: float = ltcore.Field(
-        default=0.8,
+        default=0.9,
         ge=0,
         description="How strongly the textures are covered; at 0 they are bare, at 2 hardly seen.",
     )

@@ -1,0 +1,374 @@
+"""Strangers' plugins, installed from real wheels: a sound one works, and bad ones harm nobody else.
+
+One environment holds ltcore, its own plugins, the example plugin and five bad ones; everything
+else comes from the environment that runs the tests.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+EXAMPLE = REPOSITORY / "examples" / "ltcore_logit_adjusted"
+SOURCES = [
+    REPOSITORY,
+    *(REPOSITORY / "plugins" / f"ltcore_{kind}" for kind in ("backbones", "datasets", "losses")),
+    EXAMPLE,
+]
+SPEC = {
+    "dataset": {
+        "name": "synthetic",
+        "classes": 3,
+        "per_class": 12,
+        "imbalance_factor": 0.25,
+        "val_per_class": 2,
+        "test_per_class": 4,
+    },
+    "backbone": "resnet32",
+    "loss": {"name": "logit_adjusted", "tau": 0.5},
+    "training": {"epochs": 1, "batch_size": 8, "device": "cpu"},
+}
+
+LOSS = '''
+class {title}(ltcore.Loss):
+    """A loss of a test."""
+
+    name = "{name}"
+
+    def build(self, classes):
+        import torch
+
+        class Criterion(torch.nn.Module):
+            def forward(self, logits, labels):
+                value = torch.nn.functional.cross_entropy(logits, labels)
+                return {value}
+
+        return Criterion()
+'''
+
+
+def losses(**values: str) -> str:
+    """A plugin's module that offers losses: name -> what the criterion returns."""
+    classes = [LOSS.format(title=name.title(), name=name, value=v) for name, v in values.items()]
+    offered = ", ".join(name.title() for name in values)
+    hook = f"@ltcore.hookimpl\ndef ltcore_register_losses():\n    return [{offered}]\n"
+    return "\n".join(["import ltcore", *classes, hook])
+
+
+NONSENSE = {
+    "gives_none": ("None", "a NoneType"),
+    "gives_values": ("value.repeat(8)", "a tensor of shape (8,)"),
+    "gives_detached": ("value.detach()", "a value without gradient"),
+    "gives_complex": ("value * 1j", "a tensor of torch.complex64"),
+}
+BAD = {
+    ("ltcore-fails-to-import", "0.3"): "import a_module_that_nobody_has\n",
+    ("ltcore-hook-raises", "1.2"): """
+import ltcore
+
+@ltcore.hookimpl
+def ltcore_register_losses():
+    raise RuntimeError("out of order")
+""",
+    ("ltcore-misspells", "2.0"): """
+import ltcore
+
+@ltcore.hookimpl
+def ltcore_register_loses():
+    return []
+""",
+    ("ltcore-other-focal", "1.1"): losses(focal="value"),
+    ("ltcore-nonsense", "0.1"): losses(**{name: value for name, (value, _) in NONSENSE.items()})
+    + """
+import os
+import pathlib
+
+print("hello from a plugin")
+if "TOUCH_WHEN_IMPORTED" in os.environ:
+    pathlib.Path(os.environ["TOUCH_WHEN_IMPORTED"]).touch()
+""",
+}
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A virtual environment, and an empty folder in which its commands run."""
+
+    bin: Path
+    folder: Path
+
+    def call(self, *arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
+        program, *rest = arguments
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "PYTEST"))}
+        return subprocess.run(
+            [self.bin / program, *rest],
+            cwd=self.folder,
+            env=inherited | variables,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def ltcore(self, *arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
+        return self.call("ltcore", *arguments, **variables)
+
+    def validate(self, loss: object) -> subprocess.CompletedProcess[str]:
+        return self.ltcore("validate", self.spec(loss))
+
+    def spec(self, loss: object) -> Path:
+        path = self.folder / "spec.json"
+        path.write_text(json.dumps({**SPEC, "loss": loss}))
+        return path
+
+
+def write_wheel(folder: Path, distribution: str, version: str, text: str) -> Path:
+    """A wheel with one module and an entry point of ltcore's."""
+    module = distribution.replace("-", "_")
+    information = f"{module}-{version}.dist-info"
+    files = {
+        f"{module}.py": text,
+        f"{information}/METADATA": (
+            f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n"
+        ),
+        f"{information}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{information}/entry_points.txt": f"[ltcore]\nplugin = {module}\n",
+    }
+    record = "".join(f"{name},{_digest(content)},\n" for name, content in files.items())
+    path = folder / f"{module}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+        archive.writestr(f"{information}/RECORD", f"{record}{information}/RECORD,,\n")
+    return path
+
+
+def _digest(text: str) -> str:
+    digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest())
+    return f"sha256={digest.decode().rstrip('=')}"
+
+
+def build_wheels(folder: Path) -> None:
+    """Wheels of ltcore, its plugins and the example."""
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder]
+    processes = [
+        subprocess.Popen([*command, source], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        for source in SOURCES
+    ]
+    for process in processes:
+        output, _ = process.communicate()
+        assert process.returncode == 0, output.decode()
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    folder = tmp_path_factory.mktemp("third_party")
+    wheels = folder / "wheels"
+    wheels.mkdir()
+    build_wheels(wheels)
+    for (distribution, version), text in BAD.items():
+        write_wheel(wheels, distribution, version, text)
+    builder = venv.EnvBuilder(symlinks=True)
+    builder.create(folder / "venv")
+    context = builder.ensure_directories(folder / "venv")
+    python = Path(context.env_exe)
+    # What is not installed here comes from the environment of the tests: torch above all.
+    paths = {"base": context.env_dir, "platbase": context.env_dir}
+    own = Path(sysconfig.get_path("purelib", scheme="venv", vars=paths))
+    others = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+    (own / "environment_of_the_tests.pth").write_text("\n".join(sorted(others)) + "\n")
+    pip = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps"]
+    options = ["--no-index", "--ignore-installed", "--no-compile"]
+    subprocess.run([*pip, *options, *sorted(wheels.iterdir())], check=True)
+    work = folder / "work"
+    work.mkdir()
+    return Environment(python.parent, work)
+
+
+@pytest.fixture(scope="module")
+def finished(environment: Environment) -> subprocess.CompletedProcess[str]:
+    """A run with the example's loss, beside all the bad plugins."""
+    return environment.ltcore("run", environment.spec(SPEC["loss"]))
+
+
+@pytest.fixture(scope="module")
+def listed(environment: Environment) -> list[dict[str, object]]:
+    done = environment.ltcore("plugins", "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+# The example.
+
+
+def test_example_is_listed_with_its_distribution_and_version(listed):
+    [row] = [row for row in listed if row["name"] == "logit_adjusted"]
+    assert (row["distribution"], row["version"]) == ("ltcore-logit-adjusted", "0.1.0")
+    assert (row["kind"], row["state"], row["cause"]) == ("loss", "ok", None)
+    assert row["parameters"] == {"drw": None, "tau": 1.0}
+
+
+def test_spec_with_the_example_is_valid(environment):
+    done = environment.validate({"name": "logit_adjusted", "tau": 0.5})
+    assert done.returncode == 0, done.stderr
+
+
+def test_parameter_of_the_example_is_checked_by_its_path(environment):
+    done = environment.validate({"name": "logit_adjusted", "tau": -1})
+    assert done.returncode == 2
+    assert "spec.json: loss.tau: should be greater than or equal to 0, is -1" in done.stderr
+
+
+def test_misspelt_parameter_of_the_example_is_refused(environment):
+    done = environment.validate({"name": "logit_adjusted", "tua": 1})
+    assert done.returncode == 2
+    assert "loss.tua: unknown field. Did you mean 'tau'?" in done.stderr
+
+
+def test_run_with_the_example_ends_with_a_results_file(environment, finished):
+    assert finished.returncode == 0, finished.stderr
+    assert Path(finished.stdout.strip()).suffix == ".h5"
+    assert (environment.folder / finished.stdout.strip()).is_file()
+
+
+def test_results_file_says_which_plugins_made_it(environment, finished):
+    done = environment.ltcore("inspect", finished.stdout.strip())
+    assert json.loads(done.stdout)["plugins"]["ltcore-logit-adjusted"] == "0.1.0"
+
+
+def test_run_with_the_example_is_reported(environment, finished):
+    done = environment.ltcore("report", finished.stdout.strip())
+    assert done.returncode == 0, done.stderr
+    assert "logit_adjusted" in done.stdout
+
+
+def test_tests_of_the_example_pass_where_it_is_installed(environment):
+    options = ["-q", "-p", "no:cacheprovider", "-c", EXAMPLE / "pyproject.toml"]
+    done = environment.call("python", "-m", "pytest", *options, EXAMPLE / "tests")
+    assert done.returncode == 0, done.stdout
+
+
+# Bad plugins.
+
+
+@pytest.mark.parametrize(
+    ("distribution", "version", "cause"),
+    [
+        (
+            "ltcore-fails-to-import",
+            "0.3",
+            "ModuleNotFoundError: No module named 'a_module_that_nobody_has'",
+        ),
+        ("ltcore-hook-raises", "1.2", "ltcore_register_losses raised RuntimeError: out of order"),
+        (
+            "ltcore-misspells",
+            "2.0",
+            "ltcore_register_loses is no hook of ltcore. Did you mean 'ltcore_register_losses'?",
+        ),
+    ],
+)
+class TestBrokenPlugin:
+    def test_is_listed_with_distribution_version_and_cause(
+        self, listed, distribution, version, cause
+    ):
+        [row] = [row for row in listed if row["distribution"] == distribution]
+        assert (row["version"], row["state"], row["cause"]) == (version, "broken", cause)
+
+    def test_is_named_where_a_spec_asks_for_what_it_would_offer(
+        self, environment, distribution, version, cause
+    ):
+        done = environment.validate("what_it_would_offer")
+        assert done.returncode == 2
+        assert f"Not loaded: {distribution} {version} ({cause})" in done.stderr
+
+    def test_is_named_where_a_spec_asks_for_the_distribution(
+        self, environment, distribution, version, cause
+    ):
+        done = environment.validate(f"{distribution}:what_it_would_offer")
+        assert done.returncode == 2
+        assert f"Not loaded: {distribution} {version} ({cause})" in done.stderr
+
+
+def test_name_that_two_distributions_offer_is_refused_naming_both(environment):
+    done = environment.validate("focal")
+    assert done.returncode == 2
+    assert "ltcore-losses 0.1.0 and ltcore-other-focal 1.1 both offer a loss" in done.stderr
+    assert "'ltcore-losses:focal'" in done.stderr
+
+
+@pytest.mark.parametrize("distribution", ["ltcore-losses", "ltcore-other-focal"])
+def test_name_that_two_distributions_offer_is_found_with_the_distribution(
+    environment, distribution
+):
+    done = environment.validate(f"{distribution}:focal")
+    assert done.returncode == 0, done.stderr
+
+
+def test_names_that_clash_are_listed_as_such(listed):
+    rows = [row for row in listed if row["name"] == "focal"]
+    assert [row["state"] for row in rows] == ["clash", "clash"]
+    assert [row["distribution"] for row in rows] == ["ltcore-losses", "ltcore-other-focal"]
+
+
+@pytest.fixture(scope="module")
+def runs_with_nonsense(environment: Environment) -> dict[str, tuple[int, str]]:
+    """Loss -> exit code and messages, from one process: torch takes seconds to import."""
+    program = """
+import contextlib, io, json, sys
+from ltcore.cli import main
+answers = {}
+for loss in sys.argv[2:]:
+    with contextlib.redirect_stderr(io.StringIO()) as messages:
+        code = main(["run", sys.argv[1], "--set", f"loss={loss}"])
+    answers[loss] = code, messages.getvalue()
+print(json.dumps(answers))
+"""
+    spec = environment.spec("cross_entropy")
+    done = environment.call("python", "-c", program, spec, *NONSENSE)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("loss", NONSENSE)
+def test_loss_that_gives_nonsense_is_named_with_the_step(runs_with_nonsense, loss):
+    code, messages = runs_with_nonsense[loss]
+    _, found = NONSENSE[loss]
+    assert code == 2
+    assert f"epoch 0, step 0: the criterion gave {found}" in messages
+    assert f"'{loss}'" in messages
+    assert "ltcore-nonsense 0.1" in messages
+
+
+def test_run_that_failed_leaves_no_results_file(environment, runs_with_nonsense):
+    assert not [*environment.folder.glob("**/*gives_*.h5")]
+
+
+def test_what_a_plugin_prints_when_it_is_loaded_is_no_output(environment):
+    done = environment.ltcore("plugins", "--json")
+    assert "hello from a plugin" in done.stderr
+    assert json.loads(done.stdout)
+
+
+def test_commands_that_need_no_plugin_load_none(environment, finished, tmp_path):
+    marker = tmp_path / "imported"
+    for arguments in (["--help"], ["run", "--help"], ["report", finished.stdout.strip()]):
+        done = environment.ltcore(*arguments, TOUCH_WHEN_IMPORTED=str(marker))
+        assert done.returncode == 0, done.stderr
+        assert not marker.exists()
+
+
+def test_command_that_needs_plugins_loads_them(environment, tmp_path):
+    marker = tmp_path / "imported"
+    environment.ltcore("plugins", TOUCH_WHEN_IMPORTED=str(marker))
+    assert marker.exists()
