@@ -8,16 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from pydantic import ValidationError
 
 from ltcore.components import Backbone, Dataset, Head, Loss, Seeds
-from ltcore.errors import SpecError
-from ltcore.mistakes import mistakes_in
+from ltcore.documents import read_document
 from ltcore.plugins import load_plugins
-from ltcore.resolution import resolve, resolve_component
+from ltcore.resolution import parse_spec, resolve, resolve_component
 from ltcore.results import Results
 from ltcore.running.start import finished_results, train_and_test
-from ltcore.spec import RunSpec, read_document
+from ltcore.spec import RunSpec
 from ltcore.splits import Classes, Splits
 
 if TYPE_CHECKING:
@@ -36,11 +34,7 @@ def load_spec(path: str | os.PathLike[str]) -> RunSpec:
     Raises:
         SpecError: with every mistake that was found.
     """
-    document = read_document(path)
-    try:
-        return RunSpec.model_validate(document, strict=False)
-    except ValidationError as error:
-        raise SpecError(mistakes_in(error, document, RunSpec), os.fspath(path)) from None
+    return parse_spec(read_document(path), os.fspath(path))
 
 
 def run(

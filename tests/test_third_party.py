@@ -15,8 +15,10 @@ import sys
 import sysconfig
 import venv
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -40,6 +42,18 @@ SPEC = {
     "loss": {"name": "logit_adjusted", "tau": 0.5},
     "training": {"epochs": 1, "batch_size": 8, "device": "cpu"},
 }
+
+SEVERAL_COMMANDS = """
+import contextlib, io, json, sys
+from ltcore.cli import main
+answers = []
+for command in json.loads(sys.argv[1]):
+    with contextlib.redirect_stderr(io.StringIO()) as messages:
+        with contextlib.redirect_stdout(io.StringIO()):
+            code = main(command)
+    answers.append((code, messages.getvalue()))
+print(json.dumps(answers))
+"""
 
 LOSS = '''
 class {title}(ltcore.Loss):
@@ -102,6 +116,25 @@ if "TOUCH_WHEN_IMPORTED" in os.environ:
 }
 
 
+class Answer(NamedTuple):
+    """What a command said."""
+
+    code: int
+    messages: str
+
+
+VALIDATED = [
+    "logit_adjusted",
+    '{"name": "logit_adjusted", "tau": -1}',
+    '{"name": "logit_adjusted", "tua": 1}',
+    "focal",
+    "ltcore-losses:focal",
+    "ltcore-other-focal:focal",
+    "what_it_would_offer",
+    *(f"{distribution}:what_it_would_offer" for distribution, _ in BAD),
+]
+
+
 @dataclass(frozen=True)
 class Environment:
     """A virtual environment, and an empty folder in which its commands run."""
@@ -124,13 +157,11 @@ class Environment:
     def ltcore(self, *arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
         return self.call("ltcore", *arguments, **variables)
 
-    def validate(self, loss: object) -> subprocess.CompletedProcess[str]:
-        return self.ltcore("validate", self.spec(loss))
-
-    def spec(self, loss: object) -> Path:
-        path = self.folder / "spec.json"
-        path.write_text(json.dumps({**SPEC, "loss": loss}))
-        return path
+    def in_one_process(self, *commands: Sequence[str]) -> list[Answer]:
+        """Several commands of ltcore's, one after the other: importing it takes a while."""
+        done = self.call("python", "-c", SEVERAL_COMMANDS, json.dumps(commands))
+        assert done.returncode == 0, done.stderr
+        return [Answer(*answer) for answer in json.loads(done.stdout.splitlines()[-1])]
 
 
 def write_wheel(folder: Path, distribution: str, version: str, text: str) -> Path:
@@ -193,13 +224,21 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
     subprocess.run([*pip, *options, *sorted(wheels.iterdir())], check=True)
     work = folder / "work"
     work.mkdir()
+    (work / "spec.json").write_text(json.dumps(SPEC))
     return Environment(python.parent, work)
 
 
 @pytest.fixture(scope="module")
 def finished(environment: Environment) -> subprocess.CompletedProcess[str]:
     """A run with the example's loss, beside all the bad plugins."""
-    return environment.ltcore("run", environment.spec(SPEC["loss"]))
+    return environment.ltcore("run", "spec.json")
+
+
+@pytest.fixture(scope="module")
+def validated(environment: Environment) -> dict[str, Answer]:
+    """Loss, as `--set` takes it -> what `ltcore validate` says of a spec with it."""
+    commands = [("validate", "spec.json", "--set", f"loss={loss}") for loss in VALIDATED]
+    return dict(zip(VALIDATED, environment.in_one_process(*commands), strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -219,21 +258,21 @@ def test_example_is_listed_with_its_distribution_and_version(listed):
     assert row["parameters"] == {"drw": None, "tau": 1.0}
 
 
-def test_spec_with_the_example_is_valid(environment):
-    done = environment.validate({"name": "logit_adjusted", "tau": 0.5})
-    assert done.returncode == 0, done.stderr
+def test_spec_with_the_example_is_valid(validated):
+    code, messages = validated["logit_adjusted"]
+    assert code == 0, messages
 
 
-def test_parameter_of_the_example_is_checked_by_its_path(environment):
-    done = environment.validate({"name": "logit_adjusted", "tau": -1})
-    assert done.returncode == 2
-    assert "spec.json: loss.tau: should be greater than or equal to 0, is -1" in done.stderr
+def test_parameter_of_the_example_is_checked_by_its_path(validated):
+    code, messages = validated['{"name": "logit_adjusted", "tau": -1}']
+    assert code == 2
+    assert "spec.json: loss.tau: should be greater than or equal to 0, is -1" in messages
 
 
-def test_misspelt_parameter_of_the_example_is_refused(environment):
-    done = environment.validate({"name": "logit_adjusted", "tua": 1})
-    assert done.returncode == 2
-    assert "loss.tua: unknown field. Did you mean 'tau'?" in done.stderr
+def test_misspelt_parameter_of_the_example_is_refused(validated):
+    code, messages = validated['{"name": "logit_adjusted", "tua": 1}']
+    assert code == 2
+    assert "spec.json: loss.tua: unknown field. Did you mean 'tau'?" in messages
 
 
 def test_run_with_the_example_ends_with_a_results_file(environment, finished):
@@ -285,34 +324,28 @@ class TestBrokenPlugin:
         [row] = [row for row in listed if row["distribution"] == distribution]
         assert (row["version"], row["state"], row["cause"]) == (version, "broken", cause)
 
-    def test_is_named_where_a_spec_asks_for_what_it_would_offer(
-        self, environment, distribution, version, cause
+    @pytest.mark.parametrize("prefix", ["", "{distribution}:"])
+    def test_is_named_where_a_spec_asks_for_what_nobody_offers(
+        self, validated, distribution, version, cause, prefix
     ):
-        done = environment.validate("what_it_would_offer")
-        assert done.returncode == 2
-        assert f"Not loaded: {distribution} {version} ({cause})" in done.stderr
-
-    def test_is_named_where_a_spec_asks_for_the_distribution(
-        self, environment, distribution, version, cause
-    ):
-        done = environment.validate(f"{distribution}:what_it_would_offer")
-        assert done.returncode == 2
-        assert f"Not loaded: {distribution} {version} ({cause})" in done.stderr
+        loss = f"{prefix.format(distribution=distribution)}what_it_would_offer"
+        code, messages = validated[loss]
+        assert code == 2
+        assert f"loss.name: no loss is called {loss!r}" in messages
+        assert f"Not loaded: {distribution} {version} ({cause})" in messages
 
 
-def test_name_that_two_distributions_offer_is_refused_naming_both(environment):
-    done = environment.validate("focal")
-    assert done.returncode == 2
-    assert "ltcore-losses 0.1.0 and ltcore-other-focal 1.1 both offer a loss" in done.stderr
-    assert "'ltcore-losses:focal'" in done.stderr
+def test_name_that_two_distributions_offer_is_refused_naming_both(validated):
+    code, messages = validated["focal"]
+    assert code == 2
+    assert "loss.name: ltcore-losses 0.1.0 and ltcore-other-focal 1.1 " in messages
+    assert "Write 'ltcore-losses:focal' or 'ltcore-other-focal:focal'" in messages
 
 
-@pytest.mark.parametrize("distribution", ["ltcore-losses", "ltcore-other-focal"])
-def test_name_that_two_distributions_offer_is_found_with_the_distribution(
-    environment, distribution
-):
-    done = environment.validate(f"{distribution}:focal")
-    assert done.returncode == 0, done.stderr
+@pytest.mark.parametrize("loss", ["ltcore-losses:focal", "ltcore-other-focal:focal"])
+def test_name_that_two_distributions_offer_is_found_with_the_distribution(validated, loss):
+    code, messages = validated[loss]
+    assert code == 0, messages
 
 
 def test_names_that_clash_are_listed_as_such(listed):
@@ -322,22 +355,10 @@ def test_names_that_clash_are_listed_as_such(listed):
 
 
 @pytest.fixture(scope="module")
-def runs_with_nonsense(environment: Environment) -> dict[str, tuple[int, str]]:
-    """Loss -> exit code and messages, from one process: torch takes seconds to import."""
-    program = """
-import contextlib, io, json, sys
-from ltcore.cli import main
-answers = {}
-for loss in sys.argv[2:]:
-    with contextlib.redirect_stderr(io.StringIO()) as messages:
-        code = main(["run", sys.argv[1], "--set", f"loss={loss}"])
-    answers[loss] = code, messages.getvalue()
-print(json.dumps(answers))
-"""
-    spec = environment.spec("cross_entropy")
-    done = environment.call("python", "-c", program, spec, *NONSENSE)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+def runs_with_nonsense(environment: Environment) -> dict[str, Answer]:
+    """Loss -> what a run with it says."""
+    commands = [("run", "spec.json", "--set", f"loss={loss}") for loss in NONSENSE]
+    return dict(zip(NONSENSE, environment.in_one_process(*commands), strict=True))
 
 
 @pytest.mark.parametrize("loss", NONSENSE)

@@ -32,9 +32,9 @@ set_option = click.option(
 
 def resolve_from(spec: str, overrides: dict[str, str]) -> tuple[Any, Any]:
     """The resolved spec of a file with ``--set`` applied, and the catalogue that it needs."""
+    from ltcore.documents import read_document, with_overrides
     from ltcore.plugins import load_plugins
     from ltcore.resolution import resolve
-    from ltcore.spec import read_document, with_overrides
 
     document = with_overrides(read_document(spec), overrides)
     catalogue = load_plugins()

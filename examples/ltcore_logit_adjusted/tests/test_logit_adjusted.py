@@ -24,7 +24,7 @@ def examples():
     return torch.randn(8, 4, dtype=torch.float64), torch.arange(8) % 4
 
 
-@pytest.mark.parametrize("tau", [0.0, 0.5, 1.0, 2.0])
+@pytest.mark.parametrize("tau", [0.0, 1.0, 2.5])
 def test_loss_keeps_the_rules_of_ltcore(tau):
     assert "declaring_imports_no_torch" in ltcore.testing.check_loss(LogitAdjusted(tau=tau))
 
