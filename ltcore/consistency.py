@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from ltcore.results import Predictions, Results
+    from ltcore.predictions import Predictions
+    from ltcore.results import Results
     from ltcore.splits import Classes
 
 _VIEW_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+=-]{0,199}")

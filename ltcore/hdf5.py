@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import json
 import math
+import mmap
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import h5py
@@ -20,7 +23,39 @@ from ltcore.errors import ResultsFileError
 # from one file may take this many bytes, or this many times the file's size.
 _SMALL = 2**26
 _LARGEST_GROWTH = 16
+_HEAP = b"GCOL\1"
 _CHARACTER = np.dtype("U1").itemsize
+
+
+def refuse_endless_heaps(path: Path) -> None:
+    """Refuse a file over which HDF5 would loop for ever.
+
+    Strings of variable length lie in heaps, lists of objects that each give their length; a length
+    of nothing, where a byte is damaged, leads back to the same object, and HDF5 (2.0 still) goes
+    round (github.com/HDFGroup/hdf5/issues/1707).
+
+    Args:
+        path: a file that begins with HDF5's superblock.
+
+    Raises:
+        ResultsFileError: a heap is damaged.
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        width = content[14] if content[8] < 2 else content[10]  # bytes of a length
+
+        def length(position: int) -> int:
+            return int.from_bytes(content[position + 8 : position + 8 + width], "little")
+
+        heap = content.find(_HEAP)
+        while heap >= 0:
+            position, end = heap + 16, heap + length(heap)
+            while position + 16 <= min(end, len(content)):
+                free = content[position : position + 2] == b"\0\0"
+                taken = length(position) if free else 16 + -(-length(position) // 8) * 8
+                if not 0 < taken <= end - position:
+                    raise ResultsFileError(f"damaged: the heap at byte {heap:,} does not add up")
+                position += taken
+            heap = content.find(_HEAP, heap + len(_HEAP))
 
 
 class PlainReader:
@@ -81,23 +116,19 @@ class PlainReader:
 
     def text(self, name: str, default: str | None = None) -> str | None:
         """A string attribute of the file."""
-        value = self._attribute(name)
+        value = self._attribute(name, "a string", h5py.check_string_dtype)
         if value is None:
             return default
-        if isinstance(value, str):  # h5py has put surrogates where the bytes are not UTF-8
-            value = value.encode("utf-8", "surrogateescape")
-        if not isinstance(value, bytes):
-            raise ResultsFileError(f"its attribute {name!r} is {value!r}, should be a string")
+        # h5py puts surrogates in the place of bytes that are not UTF-8
+        encoded = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
         try:
-            return value.decode()
+            return bytes(encoded).decode()
         except UnicodeDecodeError as error:
             raise ResultsFileError(f"its attribute {name!r} is not UTF-8: {error}") from None
 
     def number(self, name: str) -> float | None:
         """A numeric attribute of the file."""
-        value = self._attribute(name)
-        if value is not None and not isinstance(value, np.number | np.bool_):
-            raise ResultsFileError(f"its attribute {name!r} is {value!r}, should be a number")
+        value = self._attribute(name, "a number", lambda dtype: dtype.kind in "iufb")
         return None if value is None else value.item()
 
     def whole_number(self, name: str) -> int | None:
@@ -117,14 +148,17 @@ class PlainReader:
             raise ResultsFileError(f"its attribute {name!r} is no JSON object")
         return value
 
-    def _attribute(self, name: str) -> Any:
+    def _attribute(self, name: str, kind: str, is_kind: Callable[[np.dtype[Any]], Any]) -> Any:
         """One value; some programs write it as an array of one."""
         attributes = self._file.attrs
         if name not in attributes:
             return None
-        shape = attributes.get_id(name).shape
-        if shape is None or math.prod(shape) != 1:
-            raise ResultsFileError(f"its attribute {name!r} has shape {shape}, should be one value")
+        header = attributes.get_id(name)
+        if header.shape is None or math.prod(header.shape) != 1 or not is_kind(header.dtype):
+            raise ResultsFileError(
+                f"its attribute {name!r} is {header.dtype} of shape {header.shape}, should be "
+                f"{kind}"
+            )
         value = attributes[name]
         return value.flat[0] if isinstance(value, np.ndarray) else value
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined, to_jsonable_python
 
-from ltcore.components import Backbone, Component, Dataset, Loss
+from ltcore.components import Backbone, Component, Dataset, Kind, Loss
 from ltcore.spec import COMPONENT_FIELDS, RunSpec
 
 _NOTHING = object()
@@ -28,6 +28,7 @@ class ResolvedSpec:
         spec: the complete spec: what runs, and what is stored.
         dataset, backbone, loss: the components with their parameters.
         plugins: distribution -> version, of what the spec needs.
+        sources: kind -> distribution and version of the component, for messages.
     """
 
     spec: RunSpec
@@ -35,6 +36,11 @@ class ResolvedSpec:
     backbone: Backbone
     loss: Loss
     plugins: Mapping[str, str]
+    sources: Mapping[Kind, str]
+
+    def described(self, kind: Kind) -> str:
+        """A component for messages: ``the loss 'focal' of ltcore-losses 0.1.0``."""
+        return f"the {kind} {self.components[kind].name!r} of {self.sources[kind]}"
 
     @property
     def components(self) -> dict[str, Component]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -158,9 +159,10 @@ def _completed(
             parameters = components[field].model_dump(mode="json", by_alias=True)
         filled[field] = _with(getattr(spec, field), parameters=parameters)
     plugins = {offer.source.distribution: offer.source.version for offer in offers.values()}
-    unnamed = ResolvedSpec(_with(spec, **filled), **components, plugins=plugins)
+    sources = {kind: str(offer.source) for kind, offer in offers.items()}
+    unnamed = ResolvedSpec(_with(spec, **filled), **components, plugins=plugins, sources=sources)
     named = _with(unnamed.spec, name=spec.name or unnamed.default_name())
-    return ResolvedSpec(named, **components, plugins=plugins)
+    return replace(unnamed, spec=named)
 
 
 def _input_size(backbone: Backbone, offer: Offer) -> int:

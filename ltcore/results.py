@@ -18,7 +18,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import h5py
 import numpy as np
@@ -27,44 +27,14 @@ from pydantic import ValidationError
 
 from ltcore.consistency import inconsistency, non_finite
 from ltcore.errors import NonFiniteError, ResultsFileError, one_line, printable
-from ltcore.hdf5 import PlainReader
+from ltcore.hdf5 import PlainReader, refuse_endless_heaps
+from ltcore.predictions import Predictions
 from ltcore.publishing import USER_BLOCK, publish, verify
 from ltcore.spec import RunSpec
 from ltcore.splits import Classes
 
 FORMAT = "ltcore-results"
 SCHEMA_VERSION = 1
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """A model's logits for one split.
-
-    Attributes:
-        logits: (N, K) float32, of the model itself: no prior, margin or mask.
-        prediction: (N,) int32, the argmax, the lowest index at a tie.
-        label: (N,) int32 in [0, K).
-        id: (N,) str, unique.
-        views: name -> (n,) int64 indices; of the test split alone.
-    """
-
-    logits: NDArray[np.float32]
-    prediction: NDArray[np.int32]
-    label: NDArray[np.int32]
-    id: NDArray[np.str_]
-    views: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
-
-    @classmethod
-    def from_logits(
-        cls,
-        logits: NDArray[np.float32],
-        label: NDArray[np.integer[Any]],
-        ids: NDArray[np.str_],
-        views: Mapping[str, NDArray[np.int64]] | None = None,
-    ) -> Self:
-        """Take the argmax of logits."""
-        prediction = logits.argmax(axis=1).astype(np.int32)
-        return cls(logits, prediction, label.astype(np.int32), ids, dict(views or {}))
 
 
 @dataclass(frozen=True)
@@ -215,6 +185,8 @@ def read_results(path: str | os.PathLike[str], *, test_only: bool = False) -> Re
     source = Path(path)
     try:
         verified = verify(source)
+        if not verified:
+            refuse_endless_heaps(source)
         with h5py.File(source, "r") as file:
             reader = PlainReader(file, source.stat().st_size)
             results = _read_from(reader, source, verified=verified, test_only=test_only)

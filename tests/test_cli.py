@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -308,19 +309,22 @@ def test_a_finished_run_leaves_torch_alone(finished):
 
 
 def test_ctrl_c_is_130_without_a_traceback(spec_file, tmp_path):
-    import signal
-
     spec = spec_file({**TINY, "training": {"epochs": 10000, "batch_size": 8}})
     process = subprocess.Popen(
         [sys.executable, "-m", "ltcore", "run", spec, "--out", str(tmp_path / "out")],
         stderr=subprocess.PIPE,
         text=True,
+        # A shell starts its background jobs with SIGINT ignored, and they pass that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    for line in process.stderr:
-        if "epoch" in line:
-            break
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    try:
+        for line in process.stderr:
+            if "epoch" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert "Traceback" not in err
     assert "interrupted" in err

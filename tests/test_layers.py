@@ -21,7 +21,17 @@ LAYERS = (
     {"plugins", "offers", "resolution", "outcome", "listeners", "schema"},
     {"reporting"},
     {"hookspecs", "results", "hdf5", "publishing", "consistency"},
-    {"spec", "components", "comparison", "splits", "protocol", "progress", "documents", "mistakes"},
+    {
+        "spec",
+        "components",
+        "comparison",
+        "splits",
+        "protocol",
+        "progress",
+        "documents",
+        "mistakes",
+        "predictions",
+    },
     {"errors"},
 )
 LEVEL = {module: level for level, modules in enumerate(reversed(LAYERS)) for module in modules}
@@ -37,7 +47,7 @@ HOMES = {
     "torchvision": ("ltcore_backbones", "ltcore_datasets"),
     "timm": ("ltcore_backbones",),
     "click": ("ltcore.cli",),
-    "rich": ("ltcore.cli",),
+    "rich": ("ltcore.cli", "ltcore.reporting.reporters"),
     "h5py": ("ltcore.results", "ltcore.hdf5"),
     "pluggy": ("ltcore.hookspecs", "ltcore.plugins"),
 }

@@ -162,7 +162,7 @@ def test_class_balanced_weights_are_exactly_one_without_need(counts, beta):
 
 
 def test_class_balanced_weights_refuse_a_class_without_images():
-    with pytest.raises(ltcore.SpecError, match="class-balanced weighting divides"):
+    with pytest.raises(ltcore.SpecError, match="class-balanced weighting needs"):
         classes((3, 0)).class_balanced_weights(0.99)
 
 

@@ -266,7 +266,7 @@ def test_spec_with_the_example_is_valid(validated):
 def test_parameter_of_the_example_is_checked_by_its_path(validated):
     code, messages = validated['{"name": "logit_adjusted", "tau": -1}']
     assert code == 2
-    assert "spec.json: loss.tau: should be greater than or equal to 0, is -1" in messages
+    assert "spec.json: loss.tau: must be at least 0, is -1" in messages
 
 
 def test_misspelt_parameter_of_the_example_is_refused(validated):
@@ -338,7 +338,7 @@ class TestBrokenPlugin:
 def test_name_that_two_distributions_offer_is_refused_naming_both(validated):
     code, messages = validated["focal"]
     assert code == 2
-    assert "loss.name: ltcore-losses 0.1.0 and ltcore-other-focal 1.1 " in messages
+    assert "loss.name: ltcore-losses 0.1.0 and ltcore-other-focal 1.1 each offer" in messages
     assert "Write 'ltcore-losses:focal' or 'ltcore-other-focal:focal'" in messages
 
 
@@ -362,13 +362,19 @@ def runs_with_nonsense(environment: Environment) -> dict[str, Answer]:
 
 
 @pytest.mark.parametrize("loss", NONSENSE)
-def test_loss_that_gives_nonsense_is_named_with_the_step(runs_with_nonsense, loss):
+def test_loss_that_gives_nonsense_is_refused_with_the_step(runs_with_nonsense, loss):
     code, messages = runs_with_nonsense[loss]
     _, found = NONSENSE[loss]
     assert code == 2
     assert f"epoch 0, step 0: the criterion gave {found}" in messages
-    assert f"'{loss}'" in messages
-    assert "ltcore-nonsense 0.1" in messages
+
+
+@pytest.mark.parametrize("loss", NONSENSE)
+def test_loss_that_gives_nonsense_is_named_with_its_plugin(runs_with_nonsense, loss):
+    _, messages = runs_with_nonsense[loss]
+    [error] = [line for line in messages.splitlines() if line.startswith("error: ")]
+    assert f"{loss!r}" in error
+    assert "ltcore-nonsense 0.1" in error
 
 
 def test_run_that_failed_leaves_no_results_file(environment, runs_with_nonsense):

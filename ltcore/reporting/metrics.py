@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from ltcore.comparison import Metrics, in_view_order
 from ltcore.errors import NonFiniteError
+from ltcore.predictions import Predictions
 from ltcore.reporting.statistics import wilson_interval
-from ltcore.results import Predictions, Results
+from ltcore.results import Results
 
 STUDY_VIEWS = ("long_tailed", "head", "middle", "tail")
 ECE_BINS = 15

@@ -79,6 +79,8 @@ def blame(what: str) -> Iterator[None]:
     """
     try:
         yield
+    except PluginError as error:
+        raise PluginError(f"{error} ({what})") from error
     except LtcoreError:
         raise
     except Exception as error:

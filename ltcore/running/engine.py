@@ -17,8 +17,9 @@ from torch import nn
 from ltcore.listeners import Listeners
 from ltcore.outcome import ResolvedSpec
 from ltcore.plugins import Plugin
+from ltcore.predictions import Predictions
 from ltcore.progress import EpochRow, RunInfo
-from ltcore.results import Predictions, Results, write_results
+from ltcore.results import Results, write_results
 from ltcore.running.augmentation import Augmentation
 from ltcore.running.batches import Batches
 from ltcore.running.building import (
@@ -61,7 +62,7 @@ def _execute(
     spec, settings = resolved.spec, resolved.spec.training
     seeds = spec.resolved_seeds()
 
-    with blame(f"the data set {resolved.dataset.name!r}"):
+    with blame(resolved.described("dataset")):
         splits = resolved.dataset.build(seeds)
     check_batch_size(settings.batch_size, splits)
     classes = splits.classes
@@ -85,7 +86,7 @@ def _execute(
 
     if settings.compile:
         model.compile()
-    with blame(f"training with {resolved.backbone.name!r} and {resolved.loss.name!r}"):
+    with blame(f"{resolved.described('backbone')}, or {resolved.described('loss')},"):
         train(
             state,
             criterion,

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ltcore.comparison import Comparison
+from ltcore.predictions import Predictions
 from ltcore.protocol import class_groups, evaluation_views, ranks
 from ltcore.reporting.study import compare
-from ltcore.results import Predictions, Results
+from ltcore.results import Results
 from ltcore.spec import RunSpec
 from ltcore.splits import Classes
 

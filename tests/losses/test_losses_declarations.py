@@ -108,7 +108,7 @@ def test_parameter_at_the_end_of_its_range_is_taken(declare, name, parameters):
     ],
 )
 def test_class_without_images_is_refused_by_name(build, name, said):
-    with pytest.raises(ltcore.SpecError, match=rf"{said} divides .* 1 of 3 classes .*: class 1\."):
+    with pytest.raises(ltcore.SpecError, match=rf"{said} needs .* 1 of 3 classes .*: class 1\."):
         build(name, [5, 0, 2])
 
 
