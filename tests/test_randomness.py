@@ -1,4 +1,4 @@
-"""Random numbers as hashes: of splitmix64's values, uniform, and independent of what they are not for."""
+"""Random numbers as hashes: splitmix64's values, uniform, and independent for each purpose."""
 
 from __future__ import annotations
 
