@@ -24,9 +24,6 @@ from pydantic_core import PydanticCustomError
 
 from ltcore.components import Declaration, Kind, Seed, Seeds
 from ltcore.components import Field as Parameter
-from ltcore.documents import parse_json as parse_json  # noqa: PLC0414
-from ltcore.documents import read_document as read_document  # noqa: PLC0414
-from ltcore.documents import with_overrides as with_overrides  # noqa: PLC0414
 
 LARGEST_SIZE = 4096
 COMPONENT_FIELDS: tuple[Kind, ...] = ("dataset", "backbone", "loss")
