@@ -119,7 +119,7 @@ def train(
         epoch, lr = state.epoch, learning_rate(settings, state.epoch)
         for group in state.optimizer.param_groups:
             group["lr"] = lr
-        for module in (*criterion.modules(), criterion):
+        for module in criterion.modules():
             if isinstance(module, PerSampleLoss):
                 module.start_epoch(epoch)
         sums = _train_epoch(state, criterion, train_batches, settings, seeds.init, generator)
