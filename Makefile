@@ -33,5 +33,5 @@ $(INSTALLED): pyproject.toml $(PLUGINS:%=%/pyproject.toml)
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "ltcore needs Python 3.11 to 3.13; name one: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --group dev -e '.[tensorboard]' $(PLUGINS:%=-e %)
+	$(BIN)/python -m pip install --quiet --group dev -e '.[html,pandas,tensorboard]' $(PLUGINS:%=-e %)
 	touch $(INSTALLED)

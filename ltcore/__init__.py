@@ -14,18 +14,17 @@ if TYPE_CHECKING:
     from ltcore.api import (
         build_backbone,
         build_loss,
-        evaluate,
         load_dataset,
         load_spec,
-        report,
         run,
     )
-    from ltcore.comparison import Comparison, Metrics
+    from ltcore.comparison import Comparison
     from ltcore.components import (
         Backbone,
         Dataset,
         Field,
         Loss,
+        Metric,
         Normalization,
         Reporter,
         Seeds,
@@ -42,6 +41,8 @@ if TYPE_CHECKING:
         SurroundingsError,
     )
     from ltcore.hookspecs import hookimpl
+    from ltcore.measures import Metrics
+    from ltcore.offline import evaluate, report
     from ltcore.plugins import load_plugins
     from ltcore.progress import EpochRow, RunInfo
     from ltcore.results import Results, read_results, write_results
@@ -55,10 +56,10 @@ _MODULE_OF = {
     "testing": "ltcore",
     "build_backbone": "ltcore.api",
     "build_loss": "ltcore.api",
-    "evaluate": "ltcore.api",
+    "evaluate": "ltcore.offline",
     "load_dataset": "ltcore.api",
     "load_spec": "ltcore.api",
-    "report": "ltcore.api",
+    "report": "ltcore.offline",
     "run": "ltcore.api",
     "Comparison": "ltcore.comparison",
     "Backbone": "ltcore.components",
@@ -81,7 +82,8 @@ _MODULE_OF = {
     "load_plugins": "ltcore.plugins",
     "EpochRow": "ltcore.progress",
     "RunInfo": "ltcore.progress",
-    "Metrics": "ltcore.comparison",
+    "Metric": "ltcore.components",
+    "Metrics": "ltcore.measures",
     "Results": "ltcore.results",
     "read_results": "ltcore.results",
     "write_results": "ltcore.results",
@@ -111,6 +113,7 @@ __all__ = [
     "Loss",
     "LtcoreError",
     "LtcoreWarning",
+    "Metric",
     "Metrics",
     "NonFiniteError",
     "Normalization",

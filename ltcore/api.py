@@ -1,9 +1,9 @@
-"""The functions of ltcore's Python interface; the command line calls the same ones."""
+"""The functions of ltcore's Python interface that run or build; the command line calls the same."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,8 +20,6 @@ from ltcore.splits import Classes, Splits
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from ltcore.comparison import Comparison, Metrics
 
 
 Component = str | Mapping[str, Any]
@@ -112,28 +110,3 @@ def build_loss(
     counts = np.asarray(class_counts, dtype=np.int64)
     names = tuple(str(index) for index in range(len(counts)))
     return build_criterion(loss, Classes(names, counts, class_groups(ranks(counts))))
-
-
-def evaluate(results: Results) -> Mapping[str, Metrics]:
-    """The metrics of a run on each view of its test split, from its logits.
-
-    Returns:
-        View -> metrics: the numbers that :func:`report` and the command print.
-    """
-    from ltcore.reporting.metrics import evaluate as metrics_of
-
-    return metrics_of(results)
-
-
-def report(sources: Iterable[str | os.PathLike[str] | Results]) -> Comparison:
-    """Compare finished runs, from their logits alone.
-
-    Args:
-        sources: results files, or results.
-
-    Returns:
-        The comparison that every reporter renders; what could not be read stands in it by name.
-    """
-    from ltcore.reporting.study import compare
-
-    return compare(sources)

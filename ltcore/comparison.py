@@ -1,4 +1,4 @@
-"""The typed comparison that every reporter renders: runs, what may be averaged, and the means.
+"""The typed comparison that every reporter renders: runs, what may be averaged, how they differ.
 
 Frozen values alone: nothing here reads a file, computes a metric or knows how a report looks.
 """
@@ -6,15 +6,20 @@ Frozen values alone: nothing here reads a file, computes a metric or knows how a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, Literal, get_args
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ltcore.components import Seeds
+from ltcore.differences import Difference, Pair, Published
 from ltcore.errors import ResultsFileError
+from ltcore.measures import METRICS, Means, MetricInfo, Metrics
+from ltcore.splits import Classes
 
-Metric = Literal["top1", "top5", "balanced_accuracy", "f1_macro", "f1_weighted", "nll", "ece"]
-METRICS: tuple[Metric, ...] = get_args(Metric)
-LOWER_IS_BETTER: frozenset[Metric] = frozenset({"nll", "ece"})
+if TYPE_CHECKING:
+    import pandas as pd
 
 Balance = Literal["balanced", "long_tailed"]
 VIEWS = (
@@ -39,42 +44,65 @@ def in_view_order(views: set[str]) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Metrics:
-    """What one run's predictions say of one view; None where there is nothing to say it of.
-
-    An empty view has no metrics, only ``n`` 0; a run whose predictions were made up to give
-    published accuracies has ``top1`` and its interval alone.
+class Adjustment:
+    """What was done to a run's logits after training; None stands for nothing.
 
     Attributes:
-        n: images.
-        top1: share of the images whose prediction is their label, in [0, 1].
-        top1_low, top1_high: its 95 % Wilson interval.
-        top5: share whose label is among the five largest logits; None for fewer than 5 classes.
-        balanced_accuracy: mean over the view's classes of the share of their images that are
-            right: the group's macro accuracy, where ``top1`` is the micro one.
-        f1_macro, f1_weighted: mean F1 of the view's classes, weighted by their images in the
-            second.
-        nll: mean negative log-likelihood of the labels, in nats; lower is better.
-        ece: expected calibration error over 15 bins, in [0, 1]; lower is better.
+        label: what follows the loss's name: ``+LA(1)``, ``+LA(val)+T(val)``.
+        tau: of ``z - tau log(prior)``; two where each half of the images chose the other's.
+        temperature: that divides the logits; two likewise.
     """
 
-    n: int
-    top1: float | None = None
-    top1_low: float | None = None
-    top1_high: float | None = None
-    top5: float | None = None
-    balanced_accuracy: float | None = None
-    f1_macro: float | None = None
-    f1_weighted: float | None = None
-    nll: float | None = None
-    ece: float | None = None
+    label: str
+    tau: tuple[float, ...] | None = None
+    temperature: tuple[float, ...] | None = None
 
-    def to_record(self) -> dict[str, float | None]:
-        """The metrics by name."""
-        return {name: getattr(self, name) for name in _METRICS_FIELDS}
+    @property
+    def crossfitted(self) -> bool:
+        """Whether halves of the test images chose for each other."""
+        return any(
+            chosen is not None and len(chosen) > 1 for chosen in (self.tau, self.temperature)
+        )
 
 
-_METRICS_FIELDS = tuple(item.name for item in fields(Metrics))
+@dataclass(frozen=True, slots=True, eq=False)
+class Reliability:
+    """A reliability diagram's bins, of equal width, right-closed.
+
+    Attributes:
+        images: (B,) int64 in each.
+        confidence, accuracy: (B,) float64 means of the bin's images; NaN where it has none.
+    """
+
+    images: NDArray[np.int64]
+    confidence: NDArray[np.float64]
+    accuracy: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Details:
+    """What a report of single runs shows beside their metrics; computed where a reporter asks.
+
+    Attributes:
+        spec: the resolved spec, as JSON.
+        classes: names, training counts and groups of the K classes.
+        history: column -> (epochs,).
+        images: (K,) int64, test images of each class.
+        recall, precision: (K,) float64 of the whole test split; NaN where undefined.
+        confusion: (K, K) int64 of the whole test split: rows are labels, columns predictions.
+        reliability: by view.
+        facts: what else the file says: when and by what the run was made, its parameters, ...
+    """
+
+    spec: Mapping[str, Any]
+    classes: Classes
+    history: Mapping[str, NDArray[Any]]
+    images: NDArray[np.int64]
+    recall: NDArray[np.float64]
+    precision: NDArray[np.float64]
+    confusion: NDArray[np.int64]
+    reliability: Mapping[str, Reliability]
+    facts: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +121,8 @@ class Run:
         chosen_on_test: whether the test images chose the epoch.
         published: whether the predictions were made up to give published accuracies.
         metrics: by view.
+        adjustment: what was done to its logits.
+        details: where a reporter asked for them.
     """
 
     name: str
@@ -107,38 +137,22 @@ class Run:
     chosen_on_test: bool
     published: bool
     metrics: Mapping[str, Metrics]
+    adjustment: Adjustment | None = None
+    details: Details | None = None
+
+    @property
+    def file(self) -> str:
+        """What a message calls the run: its file, or its name where it is in memory."""
+        return self.path or self.name
 
     def to_record(self) -> dict[str, Any]:
-        """The run as JSON holds it."""
+        """The run without its metrics, as JSON holds it."""
         names = ("name", "dataset", "backbone", "loss", "seed", "train", "path")
-        metrics = {view: metrics.to_record() for view, metrics in self.metrics.items()}
-        return {**{name: getattr(self, name) for name in names}, "metrics": metrics}
-
-
-@dataclass(frozen=True, slots=True)
-class Mean:
-    """A mean with its standard deviation, and what stands behind it.
-
-    Attributes:
-        mean: None where no value is known.
-        std: None where it is not defined: of one value, a sample's.
-        values: how many values were averaged.
-        runs: how many runs these values come from; more than ``values`` where seeds were averaged
-            before.
-    """
-
-    mean: float | None
-    std: float | None
-    values: int
-    runs: int
-
-    def to_record(self) -> dict[str, float | None]:
-        """The mean as JSON holds it."""
-        return {"mean": self.mean, "std": self.std, "runs": self.runs}
-
-
-Means = Mapping[str, Mapping[Metric, Mean]]
-"""Means by view and metric."""
+        record = {name: getattr(self, name) for name in names}
+        if self.adjustment is not None:
+            record["tau"] = self.adjustment.tau
+            record["temperature"] = self.adjustment.temperature
+        return record
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +169,11 @@ class Cell:
     loss: str
     runs: tuple[Run, ...]
     means: Means
+
+    @property
+    def adjusted(self) -> bool:
+        """Whether this is a further row, of the same runs with adjusted logits."""
+        return self.runs[0].adjustment is not None
 
     @property
     def repeats_seed(self) -> bool:
@@ -174,8 +193,12 @@ class Setting:
         class_counts: (K,) training images of each class.
         cells: by backbone and loss; a missing one was not run.
         by_backbone: of each backbone, over its losses' cells, with the population's standard
-            deviation (ddof 0).
+            deviation (ddof 0); adjusted ones are not averaged with those that they are made of.
         by_loss: of each loss, over its backbones' cells, the same.
+        pairs: tests between runs of one backbone and equal seeds.
+        gains: each loss's cell minus the baseline's.
+        inseparable: (backbone, view, metric) -> the losses, but the best, of which nothing says
+            that they are worse than the best.
     """
 
     label: str
@@ -185,6 +208,46 @@ class Setting:
     cells: Mapping[tuple[str, str], Cell]
     by_backbone: Mapping[str, Means]
     by_loss: Mapping[str, Means]
+    pairs: tuple[Pair, ...] = ()
+    gains: tuple[Difference, ...] = ()
+    inseparable: Mapping[tuple[str, str, str], frozenset[str]] = field(default_factory=dict)
+
+    @property
+    def trained_losses(self) -> tuple[str, ...]:
+        """The losses, without the further rows of adjusted logits."""
+        cells = (cell for cell in self.cells.values() if not cell.adjusted)
+        return tuple(dict.fromkeys(cell.loss for cell in cells))
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """The long-tailed runs of a setting minus the balanced-trained ones of another.
+
+    Attributes:
+        setting, balanced: their labels.
+        differences: of each backbone, loss, view and metric that both have.
+    """
+
+    setting: str
+    balanced: str
+    differences: tuple[Difference, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ensemble:
+    """The mean of several runs' probabilities.
+
+    Attributes:
+        members: in the order of their files' names.
+        metrics: by view.
+        best: the member that is best on its validation images; None where none has any.
+        gains: by view, the ensemble's top-1 against that member's.
+    """
+
+    members: tuple[Run, ...]
+    metrics: Mapping[str, Metrics]
+    best: Run | None
+    gains: tuple[Pair, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,50 +258,38 @@ class Comparison:
         runs: all of them.
         settings: the same runs, grouped by what may be compared.
         unreadable: path -> why this file is not among them.
+        controls: each long-tailed setting against its balanced-trained one.
+        published: runs against published accuracies.
+        ensemble: of all the runs, where asked for.
+        metrics: the metrics that were computed, by name.
+        asked_views: views that were asked for beside those that a report shows anyway.
+        warnings: what a reader must know, in sentences.
     """
 
     runs: tuple[Run, ...]
     settings: tuple[Setting, ...]
     unreadable: Mapping[str, ResultsFileError] = field(default_factory=dict)
+    controls: tuple[Control, ...] = ()
+    published: tuple[Published, ...] = ()
+    ensemble: Ensemble | None = None
+    metrics: Mapping[str, MetricInfo] = field(default_factory=lambda: METRICS)
+    asked_views: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
-    def to_records(self) -> dict[str, Any]:
-        """Runs and means as plain lists, mappings, strings and numbers, as JSON holds them.
+    def to_dict(self) -> dict[str, Any]:
+        """The whole as plain lists, mappings, strings and numbers, as JSON holds it."""
+        from ltcore.records import as_json
 
-        Returns:
-            ``runs``; ``by_backbone`` and ``by_loss``, which hold per setting, group and view the
-            mean of top-1 (ddof 0); ``over_seeds``, which holds per cell of several runs, view and
-            metric the mean over them (ddof 1).
-        """
-        return {
-            "runs": [run.to_record() for run in self.runs],
-            "by_backbone": {s.label: _top1_records(s.by_backbone) for s in self.settings},
-            "by_loss": {s.label: _top1_records(s.by_loss) for s in self.settings},
-            "over_seeds": [
-                _cell_record(setting, cell)
-                for setting in self.settings
-                for cell in setting.cells.values()
-                if len(cell.runs) > 1
-            ],
-        }
+        return as_json(self)
 
+    def to_records(self) -> list[dict[str, Any]]:
+        """One flat mapping a run and view: what the run is, the view, and every metric."""
+        from ltcore.records import as_rows
 
-def _top1_records(groups: Mapping[str, Means]) -> dict[str, Any]:
-    return {
-        group: {view: metrics["top1"].to_record() for view, metrics in means.items()}
-        for group, means in groups.items()
-    }
+        return as_rows(self)
 
+    def to_pandas(self) -> pd.DataFrame:
+        """The records as a table; pandas must be installed."""
+        import pandas as pd
 
-def _cell_record(setting: Setting, cell: Cell) -> dict[str, Any]:
-    return {
-        "dataset": setting.dataset,
-        "backbone": cell.backbone,
-        "loss": cell.loss,
-        "train": setting.train,
-        "setting": setting.label,
-        "seeds": [run.seed for run in cell.runs],
-        "metrics": {
-            view: {metric: mean.to_record() for metric, mean in metrics.items()}
-            for view, metrics in cell.means.items()
-        },
-    }
+        return pd.DataFrame.from_records(self.to_records())

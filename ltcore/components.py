@@ -1,4 +1,4 @@
-"""What plugins hand over: the four kinds of component, as frozen declarations.
+"""What plugins hand over: the five kinds of component, as frozen declarations.
 
 A component is a name, a docstring, its parameters as pydantic fields, and one method that turns
 them into plain arguments. Declaring one must not import torch: `build` does so when it is called.
@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 import pydantic
 from pydantic import BaseModel, ConfigDict
 
+from ltcore.measures import MetricInfo
 from ltcore.splits import Classes, Splits
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import nn
 
     from ltcore.comparison import Comparison
 
-Kind = Literal["dataset", "backbone", "loss", "reporter"]
+Kind = Literal["dataset", "backbone", "loss", "metric", "reporter"]
 Head = Literal["linear", "cosine"]
 Seed = Annotated[int, pydantic.Field(ge=0, lt=2**63)]
 
@@ -71,7 +74,7 @@ class Seeds(Declaration):
 
 
 class Component(Declaration, ABC):
-    """The base of the four kinds; a plugin derives from one of those.
+    """The base of the five kinds; a plugin derives from one of those.
 
     Attributes:
         name: what a spec calls it: lower-case letters, digits and underscores.
@@ -185,15 +188,56 @@ class Loss(Component):
         """
 
 
+class Metric(Component):
+    """A number that a report can show of each view, computed from stored logits.
+
+    Attributes:
+        title: what tables call it.
+        lower_is_better: whether the best of several is the smallest.
+        percent: whether it is a share in [0, 1], shown in percent.
+    """
+
+    kind: ClassVar[Kind] = "metric"
+    title: ClassVar[str]
+    lower_is_better: ClassVar[bool] = False
+    percent: ClassVar[bool] = True
+
+    @property
+    def info(self) -> MetricInfo:
+        """What a report must know of it."""
+        return MetricInfo(self.name, self.title, self.lower_is_better, self.percent)
+
+    @abstractmethod
+    def compute(
+        self,
+        logits: NDArray[np.float32],
+        labels: NDArray[np.int32],
+        class_counts: NDArray[np.int64],
+    ) -> float | None:
+        """Compute it for a view's images; there is at least one.
+
+        Args:
+            logits: (n, K) as stored.
+            labels: (n,) in [0, K).
+            class_counts: (K,) training images of each class.
+
+        Returns:
+            The value, the same for the images in any order; None where it is not defined.
+        """
+
+
 class Reporter(Component):
     """A form that a report can take.
 
     Attributes:
         suffix: of the files it makes, with the dot.
+        wants_details: whether it renders what is beside each run's metrics (:class:`Details`),
+            which takes time and memory to compute.
     """
 
     kind: ClassVar[Kind] = "reporter"
     suffix: ClassVar[str]
+    wants_details: ClassVar[bool] = False
 
     @abstractmethod
     def render(self, comparison: Comparison) -> str:

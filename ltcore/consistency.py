@@ -46,6 +46,8 @@ def _problems(results: Results) -> Iterator[str]:
             yield from _view_problems(f"/{name}/views/{view}", view, indices, len(split.label))
     yield from _train_problems(results)
     yield from _history_problems(results)
+    if results.val_is_test and results.val is not None:
+        yield "the attribute 'val_is_test' is true, and there is /val: one of them is wrong"
     if results.selection not in _SELECTIONS:
         yield f"the attribute 'selection' is {results.selection!r}, should be val, last or test"
     if results.trained_prior not in _PRIORS:
@@ -82,16 +84,18 @@ def _split_problems(name: str, split: Predictions, k: int) -> Iterator[str]:
             f"/{name}/prediction is not the argmax of /{name}/logits (in float32, the lowest index "
             "at a tie)"
         )
-    if len(np.unique(split.id)) != n:
+    if len(set(split.id.tolist())) != n:
         yield f"/{name}/id holds an image twice"
 
 
 def _view_problems(path: str, view: str, indices: NDArray[Any], n: int) -> Iterator[str]:
     if not _VIEW_NAME.fullmatch(view):
         yield f"a view cannot be called {view!r}: use letters, digits, _ . + = and -"
-    if len(indices) and (indices.min() < 0 or indices.max() >= n):
+    if not len(indices):
+        return
+    if indices.min() < 0 or indices.max() >= n:
         yield f"{path} reaches outside the {n} images"
-    if len(np.unique(indices)) != len(indices):
+    elif np.bincount(indices, minlength=n).max() > 1:
         yield f"{path} holds an image twice"
 
 
@@ -101,12 +105,13 @@ def _train_problems(results: Results) -> Iterator[str]:
         return
     if len(ids) != total:
         yield f"/train/id holds {len(ids)} images, /classes/count {total}"
-    if len(np.unique(ids)) != len(ids):
+    trained = set(ids.tolist())
+    if len(trained) != len(ids):
         yield "/train/id holds an image twice"
     for name, split in _named(results).items():
-        shared = np.intersect1d(ids, split.id)
-        if len(shared):
-            yield f"/train and /{name} share {len(shared)} images, {str(shared[0])!r} first"
+        shared = trained.intersection(split.id.tolist())
+        if shared:
+            yield f"/train and /{name} share {len(shared)} images, {min(shared)!r} first"
 
 
 def _history_problems(results: Results) -> Iterator[str]:

@@ -103,6 +103,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def flat(text: str) -> str:
+    """A text in one printable line, with a space in the place of each run of white space."""
+    return printable(" ".join(text.split()))
+
+
 def one_line(error: BaseException) -> str:
     """An exception in one printable line: ``ImportError: No module named 'bar'``."""
-    return printable(" ".join(f"{type(error).__name__}: {error}".split()).rstrip(": "))
+    return flat(f"{type(error).__name__}: {error}").rstrip(": ")

@@ -6,7 +6,7 @@ A plugin is a module (or object) that implements some of these functions under
     [project.entry-points.ltcore]
     my_loss = "my_ltcore_loss"
 
-The four registration hooks are called once a catalogue, without side effects, and must not import
+The five registration hooks are called once a catalogue, without side effects, and must not import
 torch. The three notification hooks are called on rank 0 while a run goes on; one that raises is
 switched off with one warning, and stops neither the run nor another listener.
 """
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import pluggy
 
-from ltcore.components import Backbone, Dataset, Loss, Reporter
+from ltcore.components import Backbone, Dataset, Loss, Metric, Reporter
 
 if TYPE_CHECKING:
     from ltcore.progress import EpochRow, RunInfo
@@ -44,6 +44,11 @@ def ltcore_register_backbones() -> Sequence[type[Backbone]]:  # type: ignore[emp
 @hookspec
 def ltcore_register_losses() -> Sequence[type[Loss]]:  # type: ignore[empty-body]
     """Return the losses that the plugin offers."""
+
+
+@hookspec
+def ltcore_register_metrics() -> Sequence[type[Metric]]:  # type: ignore[empty-body]
+    """Return the metrics that the plugin offers to reports."""
 
 
 @hookspec

@@ -7,16 +7,23 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ltcore.components import Component, Kind
+from ltcore.measures import METRICS
+from ltcore.records import COLUMNS
 from ltcore.reporting.reporters import RESERVED_NAMES
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,49}")  # three of them fit into a file's name
-_DECLARATIONS: Mapping[Kind, Mapping[str, tuple[str, ...]]] = {
+_RESERVED: Mapping[Kind, Collection[str]] = {
+    "metric": {*METRICS, *COLUMNS, "all"},
+    "reporter": RESERVED_NAMES,
+}
+_DECLARATIONS: Mapping[Kind, Mapping[str, tuple[str | bool, ...]]] = {
     "loss": {"head": ("linear", "cosine"), "trained_prior": ("train", "uniform")},
+    "metric": {"lower_is_better": (False, True), "percent": (False, True)},
 }
 
 
@@ -108,8 +115,8 @@ def _problem_of_name(definition: type[Component], kind: Kind) -> str | None:
             f"name is {name!r}; it must be lower-case letters, digits and underscores, at most 50, "
             "starting with a letter"
         )
-    if kind == "reporter" and name in RESERVED_NAMES:
-        return f"name is {name!r}, which is one of ltcore's own reporters"
+    if name in _RESERVED.get(kind, ()):
+        return f"name is {name!r}, which ltcore itself uses"
     return None
 
 
@@ -117,6 +124,9 @@ def _problem_of_attributes(definition: type[Component], kind: Kind) -> str | Non
     suffix = getattr(definition, "suffix", None)
     if kind == "reporter" and not (isinstance(suffix, str) and suffix.startswith(".")):
         return f"suffix is {suffix!r}; it must be a string like '.txt'"
+    title = getattr(definition, "title", None)
+    if kind == "metric" and not (isinstance(title, str) and title):
+        return f"title is {title!r}; it must be a string such as 'macro F1'"
     for attribute, allowed in _DECLARATIONS.get(kind, {}).items():
         value = getattr(definition, attribute, None)
         if value not in allowed:

@@ -18,9 +18,10 @@ from typing import Any
 import pluggy
 
 from ltcore import hookspecs
-from ltcore.components import Backbone, Component, Dataset, Kind, Loss, Reporter
+from ltcore.components import Backbone, Component, Dataset, Kind, Loss, Metric, Reporter
 from ltcore.errors import PluginError, one_line
 from ltcore.hookspecs import PROJECT
+from ltcore.measures import METRICS
 from ltcore.mistakes import did_you_mean
 from ltcore.offers import Fault, Offer, Source, problem_of
 from ltcore.reporting.reporters import builtin_reporters
@@ -29,6 +30,7 @@ KINDS: Mapping[Kind, tuple[type[Component], str]] = {
     "dataset": (Dataset, "ltcore_register_datasets"),
     "backbone": (Backbone, "ltcore_register_backbones"),
     "loss": (Loss, "ltcore_register_losses"),
+    "metric": (Metric, "ltcore_register_metrics"),
     "reporter": (Reporter, "ltcore_register_reporters"),
 }
 _HOOKS = tuple(name for name in dir(hookspecs) if name.startswith(f"{PROJECT}_"))
@@ -114,7 +116,11 @@ class Catalogue:
             by_source.setdefault(offer.source, []).append(offer.name)
         full = ":" in reference
         names = [offer.full_name if full else offer.name for offer in self.of_kind(kind)]
+        if kind == "metric":  # ltcore's own are no components
+            names += METRICS
         lines = [f"no {kind} is called {reference!r}.{did_you_mean(reference, names)}"]
+        if kind == "metric":
+            lines.append(f"  Built in: {', '.join(METRICS)}")
         for source, offered in sorted(by_source.items()):
             lines.append(f"  Installed: {', '.join(sorted(offered))} ({source})")
         lines += [f"  Not loaded: {fault.source} ({fault.cause})" for fault in self.faults]

@@ -177,7 +177,7 @@ def read_results(path: str | os.PathLike[str], *, test_only: bool = False) -> Re
 
     Args:
         path: the file.
-        test_only: leave out validation logits, the last epoch's, and the training ids.
+        test_only: leave out validation logits, the last epoch's, the training ids and the history.
 
     Raises:
         ResultsFileError: missing, damaged, newer, or no results file; the message names it.
@@ -239,6 +239,7 @@ def _read_from(reader: PlainReader, source: Path, *, verified: bool, test_only: 
                 f"history/{column}", np.int64 if column == "epoch" else np.float64, ndim=1
             )
             for column in reader.members("history")
+            if not test_only
         },
         plugins=reader.json_object("plugins"),
         environment=reader.json_object("environment"),

@@ -16,7 +16,7 @@ PLUGINS = ("ltcore_datasets", "ltcore_backbones", "ltcore_losses")
 
 # From the top: a module imports what stands in its own line or below.
 LAYERS = (
-    {"__main__", "api", "cli"},
+    {"__main__", "api", "offline", "cli"},
     {"running", "sweeps", "testing"},
     {"plugins", "offers", "resolution", "outcome", "listeners", "schema"},
     {"reporting"},
@@ -25,6 +25,9 @@ LAYERS = (
         "spec",
         "components",
         "comparison",
+        "measures",
+        "differences",
+        "records",
         "splits",
         "protocol",
         "progress",
@@ -48,6 +51,9 @@ HOMES = {
     "timm": ("ltcore_backbones",),
     "click": ("ltcore.cli",),
     "rich": ("ltcore.cli", "ltcore.reporting.reporters"),
+    "matplotlib": ("ltcore.reporting.reporters.html",),
+    "jinja2": ("ltcore.reporting.reporters.html",),
+    "pandas": ("ltcore.comparison",),
     "h5py": ("ltcore.results", "ltcore.hdf5"),
     "pluggy": ("ltcore.hookspecs", "ltcore.plugins"),
 }

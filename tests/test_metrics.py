@@ -15,9 +15,11 @@ from torchmetrics.functional.classification import (
     multiclass_calibration_error,
 )
 
-from ltcore.comparison import METRICS, Metrics
 from ltcore.errors import NonFiniteError
-from ltcore.reporting.metrics import evaluate, score_images, view_metrics
+from ltcore.measures import METRICS, Metrics
+from ltcore.offline import evaluate
+from ltcore.reporting.metrics import accuracy_only, confusion, per_class, view_metrics
+from ltcore.reporting.scores import score_images
 from ltcore.results import Predictions, Results, read_results, write_results
 from ltcore.spec import RunSpec
 from ltcore.splits import Classes
@@ -131,6 +133,36 @@ def test_f1_is_scikit_learns_over_the_classes_of_the_view(case, average):
     assert getattr(found, f"f1_{average}") == close(expected)
 
 
+def test_g_mean_is_the_geometric_mean_of_scikit_learns_recalls(case):
+    logits, label, found = case
+    recalls = recalls_of_view(logits, label)
+    assert found.g_mean == close(np.prod(recalls) ** (1 / len(recalls)))
+
+
+def test_worst_recall_is_scikit_learns_smallest(case):
+    logits, label, found = case
+    assert found.worst_recall == close(recalls_of_view(logits, label).min())
+
+
+def recalls_of_view(logits, label):
+    """Of the classes that have an image."""
+    return sklearn.recall_score(
+        label, logits.argmax(axis=1), labels=np.unique(label), average=None, zero_division=0
+    )
+
+
+def test_one_class_that_is_never_right_has_the_g_mean_and_the_worst_recall_at_zero():
+    logits = np.eye(3)[[0, 1, 2, 1]]
+    found = view_metrics(score_images(predictions_of(logits, [0, 1, 1, 2])), np.arange(4))
+    assert (found.g_mean, found.worst_recall) == (0.0, 0.0)
+
+
+def test_the_g_mean_of_perfect_predictions_is_exactly_one():
+    label = np.arange(7).repeat(3)
+    found = view_metrics(score_images(predictions_of(np.eye(7)[label], label)), np.arange(21))
+    assert (found.g_mean, found.worst_recall) == (1.0, 1.0)
+
+
 def test_nll_is_the_mean_of_the_log_softmax(case):
     logits, label, found = case
     of_label = log_softmax(logits.astype(np.float64), axis=1)[np.arange(len(label)), label]
@@ -142,6 +174,32 @@ def test_nll_is_scikit_learns():
     found = view_metrics(score_images(predictions_of(logits, label)), np.arange(2000))
     probabilities = softmax(logits.astype(np.float64), axis=1)
     assert found.nll == close(sklearn.log_loss(label, probabilities, labels=np.arange(100)))
+
+
+def test_brier_is_the_mean_squared_distance_from_the_one_hot_labels(case):
+    logits, label, found = case
+    probabilities = softmax(logits.astype(np.float64), axis=1)
+    probabilities[np.arange(len(label)), label] -= 1.0
+    assert found.brier == close(np.mean(np.sum(probabilities**2, axis=1)))
+
+
+def test_brier_is_scikit_learns_of_two_classes():
+    logits, label = CASES["two classes"]
+    found = view_metrics(score_images(predictions_of(logits, label)), np.arange(200))
+    positive = softmax(logits.astype(np.float64), axis=1)[:, 1]
+    # It counts one of the two classes; both are as far off.
+    assert found.brier == close(2 * sklearn.brier_score_loss(label, positive))
+
+
+def test_brier_of_a_sure_image_is_not_lost_in_rounding():
+    scores = score_images(predictions_of([[20.0, 0.0, 0.0]], [0]))
+    other = np.exp(-20.0) / (1.0 + 2.0 * np.exp(-20.0))
+    assert scores.brier[0] == pytest.approx(6 * other**2, rel=1e-6)  # 2.5e-17
+
+
+def test_brier_of_sure_mistakes_is_two():
+    scores = score_images(predictions_of([[1e4, 0.0, -1e4]], [2]))
+    assert scores.brier.tolist() == [2.0]
 
 
 def test_ece_is_guos_over_fifteen_right_closed_bins(case):
@@ -177,6 +235,20 @@ def test_ece_bins_are_closed_on_the_right():
     above = np.log([0.34, 0.33, 0.33])
     found = view_metrics(score_images(predictions_of([third, above], [0, 1])), np.arange(2))
     assert found.ece == pytest.approx((2 / 3 + 0.34) / 2, abs=1e-7)
+
+
+def test_adaptive_ece_is_that_of_bins_of_equally_many_images(case):
+    logits, label, found = case
+    probabilities = softmax(logits.astype(np.float64), axis=1)
+    # Rounded, or the softmax of equal logits in another order would not be equal.
+    confidence, correct = probabilities.max(axis=1).round(14), logits.argmax(axis=1) == label
+    shared = np.array([correct[confidence == value].mean() for value in confidence])
+    expected = 0.0
+    for images in np.array_split(np.argsort(confidence), 15):
+        if len(images):
+            gap = abs(shared[images].mean() - confidence[images].mean())
+            expected += gap * len(images) / len(label)
+    assert found.ece_adaptive == pytest.approx(expected, abs=1e-12)
 
 
 def test_equal_logits_are_ranked_by_index_as_the_argmax_is():
@@ -248,6 +320,56 @@ def test_published_accuracies_have_top1_and_its_interval_alone():
     assert whole == Metrics(2000, full.top1, full.top1_low, full.top1_high)
 
 
+def test_accuracy_of_no_image_is_none():
+    assert accuracy_only(np.empty(0, dtype=np.bool_)) == Metrics(n=0)
+
+
+@pytest.mark.parametrize("name", ["absent classes", "one class", "four classes"])
+def test_per_class_is_scikit_learns_with_nan_where_undefined(name):
+    logits, label = CASES[name]
+    k = logits.shape[1]
+    found = per_class(score_images(predictions_of(logits, label)))
+    more = {"labels": np.arange(k), "average": None, "zero_division": np.nan}
+    prediction = logits.argmax(axis=1)
+    assert found.images.tolist() == np.bincount(label, minlength=k).tolist()
+    np.testing.assert_array_equal(found.recall, sklearn.recall_score(label, prediction, **more))
+    np.testing.assert_array_equal(
+        found.precision, sklearn.precision_score(label, prediction, **more)
+    )
+    assert np.isnan(found.recall).any() == (len(np.unique(label)) < k)
+
+
+def test_a_class_that_is_never_predicted_has_no_precision():
+    found = per_class(score_images(predictions_of(np.eye(3)[[0, 0, 2]], [0, 1, 1])))
+    np.testing.assert_array_equal(found.precision, [0.5, np.nan, 0.0])
+    np.testing.assert_array_equal(found.recall, [1.0, 0.0, np.nan])
+
+
+def test_per_class_of_a_view_is_that_of_its_images():
+    logits, label = CASES["four classes"]
+    view = np.array([3, 1, 70])
+    found = per_class(score_images(predictions_of(logits, label)), view)
+    alone = per_class(score_images(predictions_of(logits[view], label[view])))
+    np.testing.assert_array_equal(found.recall, alone.recall)
+    np.testing.assert_array_equal(found.precision, alone.precision)
+
+
+@pytest.mark.parametrize("name", ["absent classes", "four classes"])
+def test_confusion_is_scikit_learns(name):
+    logits, label = CASES[name]
+    found = confusion(score_images(predictions_of(logits, label)))
+    expected = sklearn.confusion_matrix(
+        label, logits.argmax(axis=1), labels=np.arange(logits.shape[1])
+    )
+    assert found.dtype == np.int64
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_confusion_has_labels_in_rows_and_counts_a_views_images_alone():
+    scores = score_images(predictions_of(np.eye(3)[[2, 2, 0]], [1, 1, 0]))
+    assert confusion(scores, np.array([0, 2])).tolist() == [[1, 0, 0], [0, 0, 1], [0, 0, 0]]
+
+
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
 def test_a_logit_that_is_no_number_is_refused(wrong):
     logits, label = CASES["four classes"]
@@ -279,4 +401,5 @@ def test_metrics_do_not_depend_on_how_many_images_are_scored_together():
     for part in (slice(0, 1), slice(650, 660), slice(1999, 2000)):
         scores = score_images(predictions_of(logits[part], label[part]))
         assert scores.nll.tolist() == whole.nll[part].tolist()
+        assert scores.brier.tolist() == whole.brier[part].tolist()
         assert scores.confidence.tolist() == whole.confidence[part].tolist()

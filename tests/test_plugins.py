@@ -286,7 +286,7 @@ def ltcore_register_reporters():
     return [Mine]
 """
     assert faults_of(code) == [
-        f"ltcore_register_reporters: Mine.name is {name!r}, which is one of ltcore's own reporters"
+        f"ltcore_register_reporters: Mine.name is {name!r}, which ltcore itself uses"
     ]
 
 

@@ -13,9 +13,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import ltcore
 from ltcore.components import Reporter
 from ltcore.errors import SpecError
-from ltcore.reporting.metrics import evaluate
+from ltcore.measures import METRICS
+from ltcore.offline import evaluate
 from ltcore.reporting.reporters import RESERVED_NAMES, builtin_reporters
 from ltcore.reporting.reporters.json import Json
 from ltcore.reporting.reporters.table import Table
@@ -66,7 +68,7 @@ def lines_of(text, start):
 def test_builtin_reporters_are_components_under_reserved_names():
     reporters = builtin_reporters()
     assert set(reporters) <= set(RESERVED_NAMES)
-    assert list(reporters) == ["table", "json"]
+    assert list(reporters) == list(RESERVED_NAMES)
     for name, reporter in reporters.items():
         assert issubclass(reporter, Reporter)
         assert reporter.name == name
@@ -79,14 +81,18 @@ def test_all_six_names_are_reserved():
 
 def test_json_has_the_documented_shape():
     document = json.loads(Json().render(compare([make(9)])))
-    assert list(document) == ["runs", "by_backbone", "by_loss", "over_seeds"]
+    assert list(document) == [
+        *("runs", "by_backbone", "by_loss", "over_seeds", "pairs", "gains", "controls"),
+        *("published", "ensemble", "warnings", "unreadable"),
+    ]
     (run,) = document["runs"]
     assert list(run) == [
         *("name", "dataset", "backbone", "loss", "seed", "train", "path", "metrics"),
     ]
     assert list(run["metrics"]["tail"]) == [
         *("n", "top1", "top1_low", "top1_high", "top5", "balanced_accuracy"),
-        *("f1_macro", "f1_weighted", "nll", "ece"),
+        *("f1_macro", "f1_weighted", "g_mean", "worst_recall"),
+        *("nll", "brier", "ece", "ece_adaptive"),
     ]
     assert set(document["by_backbone"]["long_tailed"]["resnet50"]["tail"]) == {
         *("mean", "std", "runs"),
@@ -119,8 +125,8 @@ def test_table_of_one_backbone_in_full():
         "               Balanced  Long-tailed     Head   Middle     Tail      tail\n"
         "Loss               n=24         n=11      n=6      n=3      n=2       n=8\n"
         "─────────────────────────────────────────────────────────────────────────\n"
-        "cross_entropy     54.17        81.82  100.00*  100.00*     0.00      0.00\n"
-        "focal             54.17        81.82  100.00*  100.00*     0.00      0.00\n"
+        "cross_entropy     54.17       81.82~  100.00*  100.00*    0.00~     0.00~\n"
+        "focal             54.17       81.82~  100.00*  100.00*    0.00~     0.00~\n"
         "ldam             91.67*      100.00*  100.00*  100.00*  100.00*    75.00*\n"
         "\n"
         "Mean ± population std (ddof 0) over 3 losses: top-1 in %\n"
@@ -129,6 +135,22 @@ def test_table_of_one_backbone_in_full():
         "Backbone         n=24         n=11          n=6          n=3          n=2          n=8\n"
         "──────────────────────────────────────────────────────────────────────────────────────\n"
         "resnet50  66.67±17.68   87.88±8.57  100.00±0.00  100.00±0.00  33.33±47.14  25.00±35.36\n"
+        "\n"
+        "resnet50: gain over cross_entropy, top-1 in points\n"
+        "                                                       Balanced\n"
+        "       Balanced  Long-tailed   Head  Middle      Tail      tail\n"
+        "Loss       n=24         n=11    n=6     n=3       n=2       n=8\n"
+        "───────────────────────────────────────────────────────────────\n"
+        "focal      0.00         0.00   0.00    0.00      0.00      0.00\n"
+        "ldam    +37.50°       +18.18   0.00    0.00   +100.00    +75.00\n"
+        "\n"
+        "~ not separable from the best of its column: by the exact McNemar test of the two trained "
+        "models\nafter Holm's correction, m = 2 to 3 (one seed); by the t interval of the "
+        "differences (three seeds\nand more); two seeds separate nothing\n"
+        "° one seed: these two trained models differ, p < 0.05 by the exact McNemar test after "
+        "Holm's\ncorrection, m = 2 to 3\n"
+        "Fewer than 3 seeds (focal, ldam): too few to say anything of the losses; what is said is "
+        "of these\ntrained models.\n"
     )
 
 
@@ -165,7 +187,7 @@ def test_table_shows_a_missing_run_and_how_many_a_mean_holds():
 def test_table_says_of_how_many_a_best_value_is_the_best():
     runs = [make(6), make(9, "ldam"), make(24, "other", origin="accuracies")]
     assert "* best of 3, on this split" in table(runs)
-    assert "* best of 2, on this split" in table(runs, metric="nll")
+    assert "* best of 2, on this split" in table(runs, metrics=("nll",))
 
 
 def test_table_of_a_single_run_marks_no_best():
@@ -174,7 +196,7 @@ def test_table_of_a_single_run_marks_no_best():
 
 @pytest.mark.parametrize(("metric", "best"), [("top1", "ldam"), ("nll", "ldam"), ("ece", "ldam")])
 def test_the_best_is_the_lowest_of_nll_and_ece_and_the_highest_of_others(metric, best):
-    text = table([make(6), make(24, "ldam")], metric=metric, views=("balanced",))
+    text = table([make(6), make(24, "ldam")], metrics=(metric,), views=("balanced",))
     (marked,) = (line for line in text.splitlines() if line.endswith("*"))
     assert marked.startswith(best)
 
@@ -193,7 +215,7 @@ def test_the_best_is_the_lowest_of_nll_and_ece_and_the_highest_of_others(metric,
 )
 def test_table_shows_any_metric(metric, title, factor):
     results = make(13)
-    text = table([results], metric=metric, digits=4)
+    text = table([results], metrics=(metric,), digits=4)
     expected = [
         factor * getattr(evaluate(results)[view], metric)
         for view in ("balanced", "long_tailed", "head", "middle", "tail", "balanced_tail")
@@ -203,7 +225,7 @@ def test_table_shows_any_metric(metric, title, factor):
 
 
 def test_table_of_all_metrics_is_a_table_each():
-    assert len(lines_of(table([make(13)], metric="all"), "focal")) == 7
+    assert len(lines_of(table([make(13)], metrics=("all",)), "focal")) == len(METRICS)
 
 
 def test_table_takes_other_views():
@@ -241,7 +263,7 @@ def test_table_shows_seeds_with_their_number_and_sample_deviation():
     runs = [make(hits, seed=hits) for hits in (6, 12, 18)] + [make(24, "ldam")]
     text = table(runs)
     first = text.split("Mean ±")[0]
-    assert lines_of(first, "focal")[0][:3] == ["focal", "3", "50.00±25.00"]
+    assert lines_of(first, "focal")[0][:3] == ["focal", "3", "50.00±25.00~"]
     assert lines_of(first, "ldam")[0][:3] == ["ldam", "1", "100.00*"]
     assert "± of a run: sample std over its seeds (ddof 1)" in text
     assert "over 2 losses, seeds averaged first: top-1" in text
@@ -322,12 +344,12 @@ def test_no_name_can_break_json():
 def test_reports_are_the_same_bytes_in_any_surroundings(tmp_path, surroundings):
     runs = [make(n, loss, b, seed=n) for n in (6, 9) for loss in ("focal", "ldam") for b in "vr"]
     paths = [write_results(run, tmp_path / f"{n}.h5") for n, run in enumerate(runs)]
-    comparison = compare(paths)
+    comparison = ltcore.report(paths, intervals=True, details=True)
     script = (
         "import sys\n"
-        "from ltcore.reporting.study import compare\n"
+        "import ltcore\n"
         "from ltcore.reporting.reporters import builtin_reporters\n"
-        "comparison = compare(sys.argv[1:])\n"
+        "comparison = ltcore.report(sys.argv[1:], intervals=True, details=True)\n"
         "for reporter in builtin_reporters().values():\n"
         "    sys.stdout.buffer.write(reporter().render(comparison).encode())\n"
     )
@@ -337,10 +359,11 @@ def test_reports_are_the_same_bytes_in_any_surroundings(tmp_path, surroundings):
         capture_output=True,
         env={**os.environ, **surroundings},
     )
-    assert done.stdout.decode() == Table().render(comparison) + Json().render(comparison)
+    texts = [reporter().render(comparison) for reporter in builtin_reporters().values()]
+    assert done.stdout.decode() == "".join(texts)
 
 
 def test_parameters_are_checked():
-    for wrong in ({"metric": "accuracy"}, {"digits": -1}, {"unknown": 1}):
+    for wrong in ({"metrics": 3}, {"digits": -1}, {"unknown": 1}):
         with pytest.raises(ValueError, match=re.escape(next(iter(wrong)))):
             Table(**wrong)

@@ -10,7 +10,7 @@ import click
 
 from ltcore.hookspecs import hookimpl
 from ltcore.progress import EpochRow, RunInfo
-from ltcore.reporting.metrics import evaluate
+from ltcore.reporting.evaluation import evaluate
 from ltcore.results import Results
 from ltcore.spec import RunSpec
 
@@ -115,7 +115,7 @@ def epoch_line(run: RunInfo, row: EpochRow) -> str:
 def summary(results: Results) -> str:
     """Top-1 of each view that has images, as `ltcore report` computes it."""
     lines = [f"{results.name}: top-1 in percent"]
-    for view, metrics in evaluate(results).items():
-        if metrics is not None and metrics.top1 is not None:
+    for view, metrics in evaluate(results).metrics.items():
+        if metrics.top1 is not None:
             lines.append(f"  {view:16} {100 * metrics.top1:6.2f}  of {metrics.n:,} images")
     return "\n".join(lines)

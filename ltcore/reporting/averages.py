@@ -7,41 +7,46 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from ltcore.comparison import METRICS, Cell, Mean, Means, Metric, Run, in_view_order
+from ltcore.comparison import Cell, Run, in_view_order
+from ltcore.measures import METRICS, NO_MEAN, Mean, Means
 from ltcore.reporting.statistics import mean, population_std, sample_std
 
 
-def over_seeds(backbone: str, loss: str, runs: Sequence[Run]) -> Cell:
-    """Put the runs of one loss on one backbone in order, and average them (ddof 1).
+def over_seeds(
+    backbone: str, loss: str, runs: Sequence[Run], metrics: Iterable[str] = METRICS
+) -> Cell:
+    """Average the runs of one loss on one backbone (ddof 1).
 
     Args:
         backbone: its label.
         loss: its label.
-        runs: at least one; they differ in their seeds alone.
+        runs: at least one, by seed; they differ in their seeds alone.
+        metrics: which.
     """
-    in_order = tuple(sorted(runs, key=_by_seed))
 
-    def over_runs(view: str, metric: Metric) -> Mean:
-        of_view = (run.metrics.get(view) for run in in_order)
-        found = (getattr(metrics, metric) for metrics in of_view if metrics is not None)
+    def over_runs(view: str, metric: str) -> Mean:
+        of_view = (run.metrics.get(view) for run in runs)
+        found = (metrics.value(metric) for metrics in of_view if metrics is not None)
         values = [value for value in found if value is not None]
         return _mean(values, sample_std, runs=len(values))
 
-    return Cell(backbone, loss, in_order, _means(_views(run.metrics for run in runs), over_runs))
+    views = _views(run.metrics for run in runs)
+    return Cell(backbone, loss, tuple(runs), _means(views, metrics, over_runs))
 
 
-def over_cells(cells: Sequence[Cell]) -> Means:
+def over_cells(cells: Sequence[Cell], metrics: Iterable[str] = METRICS) -> Means:
     """Average cells that differ in their loss alone, or in their backbone alone (ddof 0)."""
 
-    def over(view: str, metric: Metric) -> Mean:
+    def over(view: str, metric: str) -> Mean:
         found = [cell.means[view][metric] for cell in cells if view in cell.means]
         values = [item.mean for item in found if item.mean is not None]
         return _mean(values, population_std, runs=sum(item.runs for item in found))
 
-    return _means(_views(cell.means for cell in cells), over)
+    return _means(_views(cell.means for cell in cells), metrics, over)
 
 
-def _by_seed(run: Run) -> tuple[int, int, int, int, str, str]:
+def by_seed(run: Run) -> tuple[int, int, int, int, str, str]:
+    """What runs of one cell are in the order of."""
     seeds = run.seeds
     return run.seed, seeds.data, seeds.init, seeds.order, run.name, run.path or ""
 
@@ -50,13 +55,13 @@ def _views(mappings: Iterable[Mapping[str, object]]) -> tuple[str, ...]:
     return in_view_order({view for mapping in mappings for view in mapping})
 
 
-def _means(views: tuple[str, ...], of: Callable[[str, Metric], Mean]) -> Means:
-    return {view: {metric: of(view, metric) for metric in METRICS} for view in views}
+def _means(views: tuple[str, ...], metrics: Iterable[str], of: Callable[[str, str], Mean]) -> Means:
+    return {view: {metric: of(view, metric) for metric in metrics} for view in views}
 
 
 def _mean(
     values: Sequence[float], std: Callable[[Sequence[float]], float | None], *, runs: int
 ) -> Mean:
     if not values:
-        return Mean(mean=None, std=None, values=0, runs=0)
+        return NO_MEAN
     return Mean(mean=mean(values), std=std(values), values=len(values), runs=runs)

@@ -44,6 +44,11 @@ def _as_json(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
 
 
+def plain_name(reference: str) -> str:
+    """A component's name without the distribution that a spec may name before it."""
+    return reference.rpartition(":")[2]
+
+
 def outcome_of(declaration: BaseModel) -> dict[str, Any]:
     """The fields of a part of the spec that can change what a run computes."""
     extras = {

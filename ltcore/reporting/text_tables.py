@@ -1,4 +1,4 @@
-"""A table of text as every reporter of tables takes it, and the words that head its columns.
+"""A table of text as every reporter of tables takes it, and how numbers and views are written.
 
 Names come through as they are: escaping them for a terminal, Markdown or LaTeX is a reporter's.
 """
@@ -8,18 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ltcore.comparison import Metric
+from ltcore.measures import Interval, MetricInfo
 
-TITLES: Mapping[Metric, str] = {
-    "top1": "top-1 in %",
-    "top5": "top-5 in %",
-    "balanced_accuracy": "balanced accuracy in %",
-    "f1_macro": "macro F1 in %",
-    "f1_weighted": "weighted F1 in %",
-    "nll": "NLL in nats, lower is better",
-    "ece": "ECE in %, lower is better",
-}
-VIEW_TITLES: Mapping[str, str] = {
+NO_VALUE = "—"
+CLOSE = "~"
+"""Follows a value that nothing tells from the best of its column."""
+
+_VIEW_TITLES: Mapping[str, str] = {
     "balanced": "Balanced",
     "all": "All",
     "long_tailed": "Long-tailed",
@@ -32,6 +27,8 @@ VIEW_TITLES: Mapping[str, str] = {
     "many": "Many",
     "medium": "Medium",
     "few": "Few",
+    "expected_train": "Expected as trained",
+    "expected_uniform": "Expected uniform",
 }
 
 
@@ -42,18 +39,29 @@ class Column:
     Attributes:
         title: what it holds.
         images: images in the view; None for a column that is no view.
+        is_text: whether it holds words, which stand to the left, and no numbers.
     """
 
     title: str
     images: int | None = None
+    is_text: bool = False
 
 
 @dataclass(frozen=True)
 class Value:
-    """A cell's text, and whether it is the best of its column."""
+    """A cell's text.
+
+    Attributes:
+        text: what it says.
+        best: whether it is the best of its column.
+        mark: a sign that a note explains: ``~`` for one that nothing tells from the best.
+        number: what rows are sorted by; None for one that is missing.
+    """
 
     text: str
     best: bool = False
+    mark: str = ""
+    number: float | None = None
 
 
 @dataclass(frozen=True)
@@ -84,8 +92,56 @@ class TextTable:
 
 @dataclass(frozen=True)
 class Section:
-    """The tables of one training set and recipe, and what their signs mean."""
+    """Tables that belong together, those of one training set and recipe, say.
+
+    Attributes:
+        title: what they are about.
+        tables: in order.
+        notes: what their signs mean.
+    """
 
     title: str
     tables: tuple[TextTable, ...]
     notes: tuple[str, ...]
+
+
+def view_title(view: str) -> str:
+    """What tables call a view: ``Balanced tail``."""
+    if view.startswith("expected_"):
+        return _VIEW_TITLES.get(view, f"Expected {view.removeprefix('expected_')}")
+    return _VIEW_TITLES.get(view, view)
+
+
+@dataclass(frozen=True)
+class Writer:
+    """How the numbers of one metric are written.
+
+    Attributes:
+        metric: whose.
+        digits: decimals.
+    """
+
+    metric: MetricInfo
+    digits: int
+
+    def number(self, value: float | None) -> str:
+        """A value, in percent where it is a share."""
+        return NO_VALUE if value is None else f"{self._scaled(value):.{self.digits}f}"
+
+    def difference(self, value: float | None) -> str:
+        """A difference with its sign, in points where it is one of shares."""
+        if value is None:
+            return NO_VALUE
+        text = f"{self._scaled(value):+.{self.digits}f}"
+        # A difference that rounds to nothing has no sign.
+        return text[1:] if not text.strip("+-0.") else text
+
+    def interval(self, interval: Interval | None, *, signed: bool = False) -> str:
+        """`` [12.10, 13.96]`` with the space before it; nothing where there is none."""
+        if interval is None:
+            return ""
+        low, high = map(self.difference if signed else self.number, interval)
+        return f" [{low}, {high}]"
+
+    def _scaled(self, value: float) -> float:
+        return 100 * value if self.metric.percent else value

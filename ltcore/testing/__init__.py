@@ -19,6 +19,7 @@ from ltcore.testing.backbones import check_backbone
 from ltcore.testing.conformance import ConformanceError
 from ltcore.testing.datasets import check_dataset
 from ltcore.testing.losses import check_loss
+from ltcore.testing.metrics import check_metric
 from ltcore.testing.reporters import check_reporter
 
 __all__ = [
@@ -26,5 +27,6 @@ __all__ = [
     "check_backbone",
     "check_dataset",
     "check_loss",
+    "check_metric",
     "check_reporter",
 ]

@@ -17,4 +17,4 @@ class Json(Reporter):
 
     def render(self, comparison: Comparison) -> str:
         """Render the comparison, whole."""
-        return json.dumps(comparison.to_records(), indent=2, allow_nan=False) + "\n"
+        return json.dumps(comparison.to_dict(), indent=2, allow_nan=False) + "\n"

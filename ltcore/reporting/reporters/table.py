@@ -6,10 +6,9 @@ import io
 import textwrap
 from typing import ClassVar, Literal
 
-from ltcore.comparison import METRICS, Comparison, Metric
-from ltcore.components import Field, Reporter
+from ltcore.comparison import Comparison
 from ltcore.errors import printable
-from ltcore.reporting.layout import Layout
+from ltcore.reporting.reporters.options import TablesReporter
 from ltcore.reporting.text_tables import TextTable
 
 _WIDTH = 100
@@ -17,40 +16,24 @@ _UNLIMITED = 10_000
 _BEST = "*"
 
 
-class Table(Reporter):
+class Table(TablesReporter):
     """Tables in plain text: per training set and backbone, then means over losses and backbones."""
 
     name: ClassVar[str] = "table"
     suffix: ClassVar[str] = ".txt"
 
-    metric: Metric | Literal["all"] = Field(
-        default="top1", description="What the tables show; 'all' is a table for each metric."
-    )
-    digits: int = Field(default=2, ge=0, le=15, description="Decimals.")
-    views: tuple[str, ...] = Field(
-        default=(),
-        description="The columns, such as many, medium and few; the study's where empty.",
-    )
-    interval: bool = Field(
-        default=False, description="Show the 95 % interval of a single run's top-1."
-    )
-
     def render(self, comparison: Comparison) -> str:
         """Render the comparison, whole: no colours, no control characters."""
-        layout = Layout(
-            metrics=METRICS if self.metric == "all" else (self.metric,),
-            digits=self.digits,
-            views=self.views,
-            interval=self.interval,
-        )
         blocks = []
-        for section in layout.sections(comparison):
+        for section in self.layout(comparison).sections(comparison):
             blocks.append(_wrapped(section.title))
             blocks.extend(map(_table, section.tables))
             if section.notes:
                 blocks.append("\n".join(map(_wrapped, section.notes)))
         if not comparison.runs:
             blocks.append("No runs.")
+        if comparison.warnings:
+            blocks.append("\n".join(_wrapped(f"Warning: {text}") for text in comparison.warnings))
         if comparison.unreadable:
             files = [f"Not in this report, {len(comparison.unreadable)} unreadable:"]
             files += [printable(str(error)) for error in comparison.unreadable.values()]
@@ -65,18 +48,19 @@ def _table(content: TextTable) -> str:
     from rich.text import Text
 
     table = RichTable(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    for index, column in enumerate(content.columns):
+    for column in content.columns:
         # Titles of two words stand in two lines, so that six columns fit a terminal.
         lines = printable(column.title).split(" ")
         if column.images is not None:
             lines.append(f"n={column.images:,}")
         heading = Text("\n".join(lines))
-        justify: Literal["left", "right"] = "right" if index else "left"
+        justify: Literal["left", "right"] = "left" if column.is_text else "right"
         table.add_column(heading, justify=justify, no_wrap=True, vertical="bottom")
+    marked = any(value.best or value.mark for row in content.rows for value in row.values)
+    space = " " if marked else ""  # keeps the digits of a column aligned
     for row in content.rows:
         label = f"{printable(row.label)} {row.marks}".rstrip()
-        # The space keeps the digits of a column aligned.
-        values = (v.text + (_BEST if v.best else " " if content.best else "") for v in row.values)
+        values = (v.text + (_BEST if v.best else v.mark or space) for v in row.values)
         table.add_row(Text(label), *map(Text, values))
     stream = io.StringIO()
     console = Console(

@@ -1,0 +1,103 @@
+"""What is kept of a run so that it can be compared, image by image, with others."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ltcore.comparison import Run
+from ltcore.predictions import Predictions
+from ltcore.reporting.bootstrap import Resampling
+from ltcore.reporting.labels import Named
+
+
+@dataclass(frozen=True)
+class Images:
+    """The test images that runs share, in the order of their ids; equal where the digests are.
+
+    Attributes:
+        pairing: digest of ids and labels: runs can be paired where it is equal.
+        digest: of ids, labels and views.
+        label: (N,) int32.
+        views: name -> (n,) int64 indices; the whole split is among them.
+    """
+
+    pairing: str
+    digest: str
+    label: NDArray[np.int32] = field(compare=False)
+    views: Mapping[str, NDArray[np.int64]] = field(compare=False)
+    _resamplings: dict[str, Resampling] = field(default_factory=dict, repr=False, compare=False)
+
+    def resampling(self, view: str) -> Resampling:
+        """How the images of a view are resampled: the same for all runs."""
+        if view not in self._resamplings:
+            self._resamplings[view] = Resampling(self.label[self.views[view]])
+        return self._resamplings[view]
+
+    def agree(self, other: Images, view: str) -> bool:
+        """Whether both have a view with the same members; their images are the same."""
+        one, two = self.views.get(view), other.views.get(view)
+        return one is not None and two is not None and np.array_equal(one, two)
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """One run and, of each image, whether it is right.
+
+    Attributes:
+        run: the run.
+        backbone, loss: its components with their parameters.
+        images: that it was tested on.
+        packed: whether each is right, eight to a byte.
+        replicates: (view, metric) -> (B,) values over the resamples, where they were made.
+    """
+
+    run: Run
+    backbone: Named
+    loss: Named
+    images: Images
+    packed: NDArray[np.uint8]
+    replicates: Mapping[tuple[str, str], NDArray[np.float64]]
+
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        """(N,) whether each image's prediction is its label."""
+        return np.unpackbits(self.packed, count=len(self.images.label)).view(np.bool_)
+
+
+def correct_in(evidence: Iterable[Evidence], view: str) -> NDArray[np.bool_]:
+    """Stack what several runs have right in a view: (R, n)."""
+    return np.stack([item.correct[item.images.views[view]] for item in evidence])
+
+
+def in_id_order(test: Predictions) -> Predictions:
+    """The same predictions, in the order of their ids, whatever that of the file is."""
+    if np.all(test.id[:-1] <= test.id[1:]):
+        return replace(test, views={view: np.sort(of) for view, of in test.views.items()})
+    order = np.argsort(test.id)
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    return replace(
+        test,
+        logits=test.logits[order],
+        prediction=test.prediction[order],
+        label=test.label[order],
+        id=test.id[order],
+        views={view: np.sort(place[indices]) for view, indices in test.views.items()},
+    )
+
+
+def images_of(test: Predictions, views: Mapping[str, NDArray[np.int64]]) -> Images:
+    """The images of predictions that are in the order of their ids."""
+    digest = hashlib.sha256("\0".join(test.id.tolist()).encode())
+    digest.update(np.ascontiguousarray(test.label).tobytes())
+    pairing = digest.hexdigest()
+    for view, indices in sorted(views.items()):
+        members = np.zeros(len(test.label), dtype=np.bool_)
+        members[indices] = True
+        digest.update(view.encode(errors="surrogateescape") + members.tobytes())
+    return Images(pairing, digest.hexdigest(), test.label, views)

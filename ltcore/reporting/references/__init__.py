@@ -1,0 +1,1 @@
+"""Published accuracies, a JSON file each; :mod:`ltcore.reporting.reference` reads them."""

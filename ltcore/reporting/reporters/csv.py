@@ -1,0 +1,39 @@
+"""The report for spreadsheets and data frames: one row a run and view."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any, ClassVar
+
+from ltcore.comparison import Comparison
+from ltcore.components import Reporter
+from ltcore.errors import flat
+
+_BEGINS_A_FORMULA = ("=", "+", "-", "@")
+
+
+class Csv(Reporter):
+    """One row a run and view, with every metric at full precision; empty where not known."""
+
+    name: ClassVar[str] = "csv"
+    suffix: ClassVar[str] = ".csv"
+
+    def render(self, comparison: Comparison) -> str:
+        """Render the comparison's records."""
+        records = comparison.to_records()
+        stream = io.StringIO()
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(records[0] if records else ("setting", "name", "view"))
+        writer.writerows([_cell(value) for value in record.values()] for record in records)
+        return stream.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    """A value; text that a spreadsheet would compute begins with an apostrophe."""
+    if isinstance(value, tuple):
+        return " ".join(map(repr, value))
+    if not isinstance(value, str):
+        return value
+    text = flat(value)
+    return f"'{text}" if text.startswith(_BEGINS_A_FORMULA) else text

@@ -1,0 +1,62 @@
+"""Whether two runs differ by more than chance: exact p-values, and their correction for many tests.
+
+Nothing here knows runs or images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def exact_mcnemar(only_first: int, only_second: int) -> float:
+    """The two-sided p-value of two runs being right equally often on the same images.
+
+    Only the images count that one run alone gets right. Were the runs equally good, each of these
+    would fall to either with probability 1/2, so with n of them and ``k = min(only_first,
+    only_second)``:
+
+    ``p = min(1, 2 sum_{i=0..k} C(n, i) / 2**n)``
+
+    Args:
+        only_first: images that the first run alone gets right.
+        only_second: images that the second run alone gets right.
+
+    Returns:
+        In [0, 1]: the exact sum, rounded once; 1 where no image tells the runs apart.
+
+    Reference:
+        McNemar: Note on the Sampling Error of the Difference Between Correlated Proportions or
+        Percentages. Psychometrika 12, 1947.
+    """
+    n = only_first + only_second
+    term = total = 1  # C(n, 0), of whole numbers without bound
+    for i in range(min(only_first, only_second)):
+        term = term * (n - i) // (i + 1)
+        total += term
+    return min(1.0, total / (1 << n) * 2)
+
+
+def holm(p_values: Sequence[float]) -> tuple[float, ...]:
+    """Adjust p-values for how many there are: the step-down correction of the family-wise error.
+
+    Where the tests with an adjusted p of at most 5 % are called significant, one or more are so by
+    chance with probability at most 5 %. The i-th smallest p of m becomes the largest of
+    ``min(1, (m - j + 1) p_j)`` over ``j <= i``.
+
+    Args:
+        p_values: of m tests, in [0, 1]; they may depend on each other.
+
+    Returns:
+        The adjusted p-values, in the order given.
+
+    Reference:
+        Holm: A Simple Sequentially Rejective Multiple Test Procedure. Scandinavian Journal of
+        Statistics 6, 1979.
+    """
+    adjusted = [0.0] * len(p_values)
+    largest = 0.0
+    in_order = sorted(range(len(p_values)), key=p_values.__getitem__)
+    for earlier, index in enumerate(in_order):
+        largest = max(largest, min(1.0, (len(p_values) - earlier) * p_values[index]))
+        adjusted[index] = largest
+    return tuple(adjusted)
