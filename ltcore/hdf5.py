@@ -155,9 +155,10 @@ class PlainReader:
     def _attribute(self, name: str, kind: str, is_kind: Callable[[np.dtype[Any]], Any]) -> Any:
         """One value; some programs write it as an array of one."""
         attributes = self._file.attrs
-        if name not in attributes:
+        try:
+            header = attributes.get_id(name)
+        except KeyError:
             return None
-        header = attributes.get_id(name)
         if header.shape is None or math.prod(header.shape) != 1 or not is_kind(header.dtype):
             raise ResultsFileError(
                 f"its attribute {name!r} is {header.dtype} of shape {header.shape}, should be "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import statistics
 import subprocess
 import sys
@@ -15,9 +16,13 @@ import h5py
 import numpy as np
 import pytest
 
+import ltcore
 from ltcore import protocol
 from ltcore.measures import METRICS
 from ltcore.offline import evaluate
+from ltcore.reporting.intervals import newcombe_interval
+from ltcore.reporting.reporters.html import Html
+from ltcore.reporting.reporters.table import Table
 from ltcore.reporting.study import compare
 from ltcore.results import Predictions, Results, read_results, write_results
 from ltcore.spec import RunSpec
@@ -25,6 +30,7 @@ from ltcore.splits import Classes
 
 THESIS = json.loads((Path(__file__).parent / "data" / "thesis_results.json").read_text())
 VIEWS = tuple(THESIS["test_samples"])
+BACKBONES = sorted({row["backbone"] for row in THESIS["rows"]})
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +115,55 @@ def test_means_and_deviations_of_the_studys_tables_4_10_and_4_11(thesis, table, 
         assert found["mean"] == pytest.approx(statistics.fmean(values), abs=1e-4)
         assert found["std"] == pytest.approx(statistics.pstdev(values), abs=1e-4)
         assert found["runs"] == len(values) == (7 if group == "backbone" else 4)
+
+
+def test_the_studys_tables_4_1_to_4_8_are_rendered(thesis):
+    blocks = Table(interval=True).render(thesis).split("\n\n")
+    tables = [block for block in blocks if re.match(r"\w+: top-1 in %; \*", block)]
+    assert len(tables) == 8
+    for row in THESIS["rows"]:
+        table = tables[4 * (row["train"] == "long_tailed") + BACKBONES.index(row["backbone"])]
+        (line,) = (line for line in table.splitlines() if line.startswith(f"{row['loss']} "))
+        values = re.findall(r"(\d+\.\d\d) \[", line)
+        assert values == [f"{100 * row[view]:.2f}" for view in VIEWS]
+
+
+def test_nothing_of_the_study_is_paired(thesis):
+    for setting in thesis.settings:
+        assert setting.pairs == ()
+        assert {gain.scope for gain in setting.gains} == {"unpaired"}
+    (control,) = thesis.controls
+    assert {difference.scope for difference in control.differences} == {"unpaired"}
+    known = ("top1", "top1_low", "top1_high", "n")
+    for run in thesis.runs:
+        for metrics in run.metrics.values():
+            record = metrics.to_record()
+            assert all(value is None for name, value in record.items() if name not in known)
+
+
+def test_differences_of_the_study_have_newcombes_interval(thesis):
+    gain = next(
+        gain
+        for gain in thesis.settings[1].gains
+        if (gain.backbone, gain.loss, gain.view) == ("resnet50", "balanced_softmax", "tail")
+    )
+    of = {row["loss"]: row["tail"] for row in THESIS["rows"] if row["table"] == "4.2"}
+    shares = of["balanced_softmax"], of["cross_entropy"]
+    expected = newcombe_interval(round(38 * shares[0]) / 38, 38, round(38 * shares[1]) / 38, 38)
+    assert gain.interval == pytest.approx(expected)
+
+
+def test_the_study_has_figures_in_the_shape_of_its_own(thesis_files):
+    page = Html().render(ltcore.report(thesis_files, intervals=True, details=True))
+    titles = re.findall(r"<h4[^>]*>(.*?)</h4>", page, re.DOTALL)
+    for title in (
+        "Accuracy by group and loss",
+        "Accuracy by group and backbone, over losses",
+        "Accuracy by group and loss, over backbones",
+    ):
+        assert sum(title in found for found in titles) >= 2, titles  # of each training set one
+    for row in THESIS["rows"]:
+        assert f"{100 * row['tail']:.2f} [" in page
 
 
 def test_the_studys_two_training_sets_are_never_mixed(thesis):

@@ -116,6 +116,39 @@ if "TOUCH_WHEN_IMPORTED" in os.environ:
 }
 
 
+FOR_REPORTS = """
+import ltcore
+
+class Sureness(ltcore.Metric):
+    \"\"\"The largest logit's mean.\"\"\"
+
+    name = "sureness"
+    title = "sureness"
+    percent = False
+
+    def compute(self, logits, labels, class_counts):
+        return float(logits.max(axis=1).mean())
+
+class Lines(ltcore.Reporter):
+    \"\"\"A line a run.\"\"\"
+
+    name = "lines"
+    suffix = ".txt"
+
+    def render(self, comparison):
+        found = ((run.loss, run.metrics["balanced"].value("sureness")) for run in comparison.runs)
+        return "".join(f"{loss!a} {value}\\n" for loss, value in found)
+
+@ltcore.hookimpl
+def ltcore_register_metrics():
+    return [Sureness]
+
+@ltcore.hookimpl
+def ltcore_register_reporters():
+    return [Lines]
+"""
+
+
 class Answer(NamedTuple):
     """What a command said."""
 
@@ -210,6 +243,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
     build_wheels(wheels)
     for (distribution, version), text in BAD.items():
         write_wheel(wheels, distribution, version, text)
+    write_wheel(wheels, "ltcore-for-reports", "0.2", FOR_REPORTS)
     builder = venv.EnvBuilder(symlinks=True)
     builder.create(folder / "venv")
     context = builder.ensure_directories(folder / "venv")
@@ -290,6 +324,37 @@ def test_run_with_the_example_is_reported(environment, finished):
     done = environment.ltcore("report", finished.stdout.strip())
     assert done.returncode == 0, done.stderr
     assert "logit_adjusted" in done.stdout
+
+
+def test_metric_and_reporter_of_a_plugin_are_listed(listed):
+    rows = [row for row in listed if row["distribution"] == "ltcore-for-reports"]
+    assert {(row["kind"], row["name"], row["state"]) for row in rows} == {
+        ("metric", "sureness", "ok"),
+        ("reporter", "lines", "ok"),
+    }
+
+
+def test_metric_of_a_plugin_is_reported(environment, finished):
+    done = environment.ltcore("report", finished.stdout.strip(), "--metric", "sureness")
+    assert done.returncode == 0, done.stderr
+    assert "resnet32: sureness" in done.stdout
+    assert "hello from a plugin" not in done.stdout
+
+
+def test_reporter_of_a_plugin_renders_its_metric(environment, finished):
+    options = ("--metric", "sureness", "--format", "lines")
+    done = environment.ltcore("report", finished.stdout.strip(), *options)
+    assert done.returncode == 0, done.stderr
+    loss, value = done.stdout.split()
+    assert loss == "'logit_adjusted'"
+    assert float(value) == float(value)
+
+
+def test_misspelt_metric_is_refused_with_the_nearest(environment, finished):
+    done = environment.ltcore("report", finished.stdout.strip(), "--metric", "surenes")
+    assert done.returncode == 2
+    assert "no metric is called 'surenes'. Did you mean 'sureness'?" in done.stderr
+    assert "Built in: top1, " in done.stderr
 
 
 def test_tests_of_the_example_pass_where_it_is_installed(environment):
