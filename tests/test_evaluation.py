@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ltcore.errors import PluginError
+from ltcore.errors import NonFiniteError, PluginError
 from ltcore.measures import METRICS, Metrics
 from ltcore.reporting.analysis import Analysis
 from ltcore.reporting.bootstrap import Resampling, percentile_interval, replicates
@@ -159,3 +159,28 @@ def test_a_plugins_metric_that_fails_is_named_with_the_run(given, told, path):
         compare([results], Analysis(offered=(Offered(gives=given),)))
     where = path or "digits_lt-resnet-focal-s1"
     assert str(caught.value) == f"the metric 'offered' {told.format(where)}"
+
+
+def test_without_every_metric_top1_is_the_same_and_nothing_else_is_computed():
+    whole = evaluate(run_of()).metrics
+    quick = evaluate(run_of(), Analysis(every_metric=False)).metrics
+    assert list(quick) == list(whole)
+    for view, metrics in quick.items():
+        ours, theirs = metrics.to_record(), whole[view].to_record()
+        shared = {"n", "top1", "top1_low", "top1_high"}
+        assert {name: ours[name] for name in shared} == {name: theirs[name] for name in shared}
+        assert all(value is None for name, value in ours.items() if name not in shared)
+
+
+def test_without_every_metric_a_named_one_is_computed():
+    quick = evaluate(run_of(), Analysis(metrics=("ece",), every_metric=False)).metrics
+    assert quick == evaluate(run_of(), Analysis(metrics=("ece",))).metrics
+
+
+def test_without_every_metric_a_logit_that_is_not_finite_is_refused():
+    run = run_of()
+    logits = run.test.logits.copy()
+    logits[3, 0] = np.nan
+    broken = replace(run, test=replace(run.test, logits=logits))
+    with pytest.raises(NonFiniteError, match="a test logit is NaN or infinite"):
+        evaluate(broken, Analysis(every_metric=False))

@@ -79,11 +79,13 @@ def command(files: tuple[str, ...], reporter: str, output: Path | None, **option
     A file that cannot be read is named, the others are reported, and the exit code is 3.
     """
     from ltcore.offline import report
+    from ltcore.reporting.reporters.options import TablesReporter
 
     component = _reporter(reporter, _reporter_options(options))
     comparison = report(
         files,
         metrics=options["metric"] or ("top1",),
+        every_metric=not isinstance(component, TablesReporter),
         intervals=bool(options["interval"]) or bool(getattr(component, "interval", False)),
         pairs=options["pairs"] or "key",
         details=component.wants_details,
@@ -142,9 +144,9 @@ def _reporter(name: str, options: dict[str, Any]) -> Reporter:
 
     from ltcore.errors import SpecError
     from ltcore.mistakes import mistakes_in
-    from ltcore.reporting.reporters import builtin_reporters
+    from ltcore.reporting.reporters import builtin_reporter
 
-    definition = builtin_reporters().get(name)
+    definition = builtin_reporter(name)
     if definition is None:
         from ltcore.plugins import load_plugins
 

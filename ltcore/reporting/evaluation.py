@@ -18,7 +18,7 @@ from ltcore.reporting.bootstrap import percentile_interval, replicates
 from ltcore.reporting.evidence import Images, images_of, in_id_order
 from ltcore.reporting.metrics import accuracy_only, view_metrics
 from ltcore.reporting.priors import expected_accuracy, expected_view, prior_of
-from ltcore.reporting.scores import ImageScores, score_images
+from ltcore.reporting.scores import ImageScores, refuse_non_finite, score_images
 from ltcore.reporting.views import views_of
 from ltcore.results import Results
 
@@ -76,6 +76,9 @@ def evaluate(
             view: Metrics(len(of)) if view in analysis.asked_views else accuracy_only(correct[of])
             for view, of in views.items()
         }
+    elif analysis.top1_alone:
+        refuse_non_finite(test)
+        metrics = {view: accuracy_only(correct[indices]) for view, indices in views.items()}
     else:
         scores = score_images(test)
         metrics = {view: view_metrics(scores, indices) for view, indices in views.items()}

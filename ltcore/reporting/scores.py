@@ -67,8 +67,7 @@ def score_images(predictions: Predictions) -> ImageScores:
     logits = np.ascontiguousarray(predictions.logits, dtype=np.float32)
     label = predictions.label
     n, num_classes = logits.shape
-    if not np.isfinite(logits).all():
-        raise NonFiniteError("a test logit is NaN or infinite")
+    refuse_non_finite(predictions)
     images = np.arange(n)
     of_label = logits[images, label]
     top = logits[images, predictions.prediction].astype(np.float64)
@@ -93,6 +92,16 @@ def score_images(predictions: Predictions) -> ImageScores:
         confidence=1.0 / total,
         num_classes=num_classes,
     )
+
+
+def refuse_non_finite(predictions: Predictions) -> None:
+    """Refuse logits of which an argmax says nothing.
+
+    Raises:
+        NonFiniteError: a logit is NaN or infinite.
+    """
+    if not np.isfinite(predictions.logits).all():
+        raise NonFiniteError("a test logit is NaN or infinite")
 
 
 def _rank(

@@ -5,18 +5,22 @@ Their names are reserved, so that a report with one of them never needs to load 
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from ltcore.components import Reporter
 
 RESERVED_NAMES = ("table", "markdown", "latex", "csv", "json", "html")
 
 
+def builtin_reporter(name: str) -> type[Reporter] | None:
+    """The built-in reporter of a name: the class that its module has under it; None for another."""
+    if name not in RESERVED_NAMES:
+        return None
+    reporter: type[Reporter] = getattr(import_module(f"{__name__}.{name}"), name.title())
+    return reporter
+
+
 def builtin_reporters() -> dict[str, type[Reporter]]:
     """The built-in reporters by name."""
-    from ltcore.reporting.reporters.csv import Csv
-    from ltcore.reporting.reporters.html import Html
-    from ltcore.reporting.reporters.json import Json
-    from ltcore.reporting.reporters.latex import Latex
-    from ltcore.reporting.reporters.markdown import Markdown
-    from ltcore.reporting.reporters.table import Table
-
-    return {reporter.name: reporter for reporter in (Table, Markdown, Latex, Csv, Json, Html)}
+    found = {name: builtin_reporter(name) for name in RESERVED_NAMES}
+    return {name: reporter for name, reporter in found.items() if reporter is not None}
