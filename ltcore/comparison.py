@@ -286,7 +286,7 @@ class Comparison:
         """One flat mapping a run and view: what the run is, the view, and every metric."""
         from ltcore.records import as_rows
 
-        return as_rows(self)
+        return list(as_rows(self))
 
     def to_pandas(self) -> pd.DataFrame:
         """The records as a table; pandas must be installed."""

@@ -48,7 +48,7 @@ def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
     except SpecError as error:
         raise SpecError(error.mistakes, source) from None
     if not isinstance(document, dict):
-        raise SpecError(f"a spec is a JSON object, this is {_json_type(document)}", source)
+        raise SpecError(f"must be a JSON object, is {_json_type(document)}", source)
     return document
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ltcore.comparison import Cell, Comparison, Ensemble, Setting
@@ -55,20 +55,22 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def as_rows(comparison: Comparison) -> list[dict[str, Any]]:
+def as_rows(comparison: Comparison) -> Iterator[dict[str, Any]]:
     """One flat mapping a run and view: what the run is, the view, and every metric.
 
     All rows have the same keys in the same order; what is not known is None.
     """
-    rows = [
-        {"setting": setting.label, **run.to_record(), "view": view, **metrics.to_record()}
-        for setting in comparison.settings
-        for cell in setting.cells.values()
-        for run in cell.runs
-        for view, metrics in run.metrics.items()
-    ]
-    keys = dict.fromkeys(key for row in rows for key in row)
-    return [{key: row.get(key) for key in keys} for row in rows]
+    keys = dict.fromkeys(key for row in _rows(comparison) for key in row)
+    return ({key: row.get(key) for key in keys} for row in _rows(comparison))
+
+
+def _rows(comparison: Comparison) -> Iterator[dict[str, Any]]:
+    for setting in comparison.settings:
+        for cell in setting.cells.values():
+            for run in cell.runs:
+                told = {"setting": setting.label, **run.to_record()}
+                for view, metrics in run.metrics.items():
+                    yield {**told, "view": view, **metrics.to_record()}
 
 
 def _top1(groups: Mapping[str, Means]) -> dict[str, Any]:

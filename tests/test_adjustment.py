@@ -197,6 +197,7 @@ def test_a_loss_that_makes_up_for_the_prior_is_warned_of(asked, tmp_path):
     )
     assert len(losses) == 2
     assert warnings_of(path, Analysis(temperature=True))[0] == ()
+    assert warnings_of(path, Analysis(logit_adjust=0.0))[0] == ()
 
 
 @pytest.mark.parametrize(
@@ -219,6 +220,7 @@ def test_a_loss_that_makes_up_for_the_prior_is_warned_of(asked, tmp_path):
             {"temperature": True},
             "its test images, one of each class, cannot be halved",
         ),
+        ({}, {"logit_adjust": 1e39}, "its logits would be too large for float32"),
     ],
 )
 def test_a_run_that_cannot_be_adjusted_is_named_and_stays_as_it_is(change, asked, told, tmp_path):
@@ -229,6 +231,12 @@ def test_a_run_that_cannot_be_adjusted_is_named_and_stays_as_it_is(change, asked
     with pytest.raises(NotAdjustableError) as caught:
         adjusted(run_of(**change), Analysis(**asked))
     assert str(caught.value) == told
+
+
+def test_class_counts_that_add_up_beyond_64_bits_have_a_prior():
+    found = adjusted(run_of(counts=np.full(K, 2**62)), Analysis(logit_adjust=1.0))[0]
+    expected = run_of(counts=np.full(K, 2**62)).test.logits + np.float32(np.log(K))
+    assert found.test.logits == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_run_with_an_empty_class_still_takes_a_temperature():

@@ -31,6 +31,10 @@ from tests.report_runs import Offered
             {"sweep_tau": True, "logit_adjust": 0.0},
             "logit_adjust and sweep_tau: each settles tau; give one of them",
         ),
+        (
+            {"priors": ("tail", "mine/tail.json")},
+            "priors: 'tail' and 'mine/tail.json' would both be called expected_tail; rename a file",
+        ),
         ({"logit_adjust": math.nan}, "logit_adjust: nan; it must be a finite number"),
         ({"logit_adjust": math.inf}, "logit_adjust: inf; it must be a finite number"),
     ],

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -53,6 +56,21 @@ def all_of(resampling):
     return np.concatenate(list(resampling.multiplicities()))
 
 
+def mean_by_share(metric, scores, drawn, indices):
+    """The mean over classes, each by how many of its images were drawn, of those it has."""
+    label, predicted = scores.label[drawn], scores.prediction[drawn]
+    value, share = [], []
+    for of in np.unique(label):
+        hits, images = np.sum((label == of) & (predicted == of)), np.sum(label == of)
+        value.append(
+            hits / images
+            if metric == "balanced_accuracy"
+            else 2 * hits / (images + np.sum(predicted == of))
+        )
+        share.append(images / np.sum(scores.label[indices] == of))
+    return np.average(value, weights=share)
+
+
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("case", CASES)
 def test_a_replicate_is_the_metric_of_the_repeated_images(case, metric):
@@ -63,7 +81,10 @@ def test_a_replicate_is_the_metric_of_the_repeated_images(case, metric):
     assert found.shape == (RESAMPLES,)
     for resample in (0, 1, 777, RESAMPLES - 1):
         drawn = np.repeat(indices, times[resample])
-        expected = view_metrics(scores, drawn).value(metric)
+        if metric in ("balanced_accuracy", "f1_macro"):
+            expected = mean_by_share(metric, scores, drawn, indices)
+        else:
+            expected = view_metrics(scores, drawn).value(metric)
         expected = np.nan if expected is None else expected
         assert found[resample] == pytest.approx(expected, rel=1e-12, abs=1e-12, nan_ok=True)
 
@@ -74,6 +95,31 @@ def test_the_cases_have_resamples_that_lose_a_class():
     assert not Resampling(label).stratified
     first = all_of(Resampling(label))[0]
     assert len(np.unique(np.repeat(label, first))) < len(np.unique(label))
+
+
+@pytest.mark.parametrize("metric", ["balanced_accuracy", "f1_macro"])
+def test_means_over_classes_are_not_moved_by_classes_that_a_resample_lacks(metric):
+    # Head classes of 20 images and right, tail classes of one and wrong: a third is not drawn.
+    label = np.concatenate([np.arange(10).repeat(20), np.arange(10, 40)])
+    scores = scores_of(np.eye(40)[np.where(label < 10, label, 39)], label)
+    indices = np.arange(len(label))
+    found = replicates(Resampling(label), metric, scores, indices)
+    assert found.mean() == pytest.approx(view_metrics(scores, indices).value(metric), abs=0.01)
+
+
+def test_the_interval_of_balanced_accuracy_holds_the_truth_on_a_long_tailed_view():
+    label = np.repeat(np.arange(30), np.maximum(30 - 3 * np.arange(30), 1))
+    chance = np.linspace(0.9, 0.1, 30)
+    indices, resampling = np.arange(len(label)), Resampling(label)
+    rng = np.random.default_rng(0)
+    held = 0
+    for _ in range(100):
+        right = rng.random(len(label)) < chance[label]
+        scores = scores_of(np.eye(30)[np.where(right, label, (label + 1) % 30)], label)
+        found = replicates(resampling, "balanced_accuracy", scores, indices)
+        low, high = percentile_interval(found)
+        held += low <= chance.mean() <= high
+    assert held >= 92
 
 
 def test_top5_of_fewer_than_five_classes_has_no_replicates():
@@ -202,3 +248,30 @@ def test_differences_of_paired_replicates_see_what_runs_have_in_common():
 def test_percentile_interval_leaves_out_a_fortieth_at_each_end():
     values = np.random.default_rng(0).permutation(np.arange(1001.0))
     assert percentile_interval(values) == (25.0, 975.0)
+
+
+def test_no_digit_of_a_replicate_depends_on_how_many_threads_there_are():
+    script = (
+        "import hashlib\n"
+        "import numpy as np\n"
+        "from ltcore.measures import METRICS\n"
+        "from ltcore.reporting.bootstrap import Resampling, replicates\n"
+        "from tests.test_bootstrap import random_scores\n"
+        "scores = random_scores(844, 33)\n"
+        "of = Resampling(scores.label)\n"
+        "for metric in METRICS:\n"
+        "    values = replicates(of, metric, scores, np.arange(844))\n"
+        "    print(metric, hashlib.sha256(values.tobytes()).hexdigest())\n"
+    )
+    one, two = (
+        subprocess.run(
+            [sys.executable, "-c", script],
+            check=True,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": str(threads)},
+        ).stdout.splitlines()
+        for threads in (1, 2)
+    )
+    assert len(one) == len(METRICS)
+    assert one == two

@@ -157,6 +157,25 @@ def test_report_writes_a_file(finished, tmp_path, capfd):
     assert capfd.readouterr().out == ""
 
 
+def test_report_says_where_it_cannot_write(finished, tmp_path, capfd):
+    assert main(["report", *result_files(finished), "-o", str(tmp_path)]) == 5
+    assert capfd.readouterr().err == f"error: {tmp_path}: cannot be written: Is a directory\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_report_says_that_standard_output_is_full(finished):
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "ltcore", "report", *result_files(finished)],
+            check=False,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.returncode == 5
+    assert done.stderr.startswith("error: standard output: cannot be written: No space left")
+
+
 def test_report_names_unreadable_files_and_reports_the_others(finished, tmp_path, capfd):
     (tmp_path / "damaged.h5").write_bytes(Path(result_files(finished)[0]).read_bytes()[:-1])
     (tmp_path / "text.h5").write_text("hello")

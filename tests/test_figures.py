@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from dataclasses import replace
+from functools import cache
 from xml.etree import ElementTree as ET
 
 import matplotlib as mpl
@@ -89,15 +89,18 @@ def points(svg, colour):
     ]
 
 
-RUNS = [make(loss, b) for loss in ("focal", "ldam") for b in ("resnet", "vit")]
+EPOCHS = {"train_loss": np.arange(5) / 9, "val_loss": np.arange(5) / 9, "val_top1": np.ones(5)}
+RUNS = [make(loss, b, history=EPOCHS) for loss in ("focal", "ldam") for b in ("resnet", "vit")]
+
+
+@cache
+def of_study(name):
+    """The figures of four runs, drawn once."""
+    return figures(compared(*RUNS), name)
 
 
 def test_every_figure_of_a_study_is_there():
-    epochs = np.arange(5)
-    history = {f"{split}_{what}": epochs / 9 for split in ("train", "val") for what in ("loss",)}
-    runs = [replace(run, history={**history, "val_top1": epochs / 5}) for run in RUNS]
-    comparison = compared(*runs)
-    found = {name: [f.title for f in figures(comparison, name)] for name in FIGURES}
+    found = {name: [figure.title for figure in of_study(name)] for name in FIGURES}
     assert found == {
         "distribution": ["Training images of each class"],
         "averages": [
@@ -113,9 +116,9 @@ def test_every_figure_of_a_study_is_there():
     }
 
 
-@pytest.mark.parametrize("name", ["by loss", "recall", "tail", "reliability"])
+@pytest.mark.parametrize("name", ["head and tail", "by loss", "recall", "tail", "reliability"])
 def test_a_figure_has_a_panel_a_backbone_and_a_key_a_loss(name):
-    figure = figures(compared(*RUNS), name)[0]
+    figure = of_study(name)[0]
     assert [each.title for each in figure.panels] == ["resnet", "vit"]
     assert [key.label for key in figure.keys][:2] == ["focal", "ldam"]
 
@@ -141,7 +144,7 @@ def test_means_over_one_backbone_are_not_drawn():
 
 
 def test_groups_stand_with_their_images():
-    (figure,) = figures(compared(*RUNS), "by loss")
+    (figure,) = of_study("by loss")
     shown = texts(figure.panels[0].svg)
     assert {"Balanced", "Long-tailed", "Head", "Middle", "Tail", "n=48"} <= set(shown)
     (figure,) = figures(compared(make(views={"tail": np.arange(3)})), "by loss")
@@ -162,17 +165,61 @@ def test_accuracies_stand_at_their_height():
 
 
 def test_whiskers_are_said_to_be_what_they_are():
-    (figure,) = figures(compared(*RUNS), "by loss")
+    (figure,) = of_study("by loss")
     assert "95 % Wilson interval of a single run" in figure.caption
     assert "(ddof 1)" in figure.caption
-    for figure in figures(compared(*RUNS), "averages"):
+    for figure in of_study("averages"):
         assert "± the population's standard deviation (ddof 0)" in figure.caption
 
 
-def test_the_head_against_the_tail_numbers_its_losses():
-    (figure,) = figures(compared(*RUNS), "head and tail")
-    assert [key.label for key in figure.keys] == ["1: focal", "2: ldam", "resnet", "vit"]
-    assert sorted(t for t in texts(figure.panels[0].svg) if t in ("1", "2")) == ["1", "1", "2", "2"]
+def sizes(svg):
+    """Colour -> how far its mark reaches from its place."""
+    root = ET.fromstring(svg)
+    reach = {
+        f"#{element.get('id')}": max(
+            map(abs, map(float, re.findall(r"-?[\d.]+", element.get("d"))))
+        )
+        for element in root.iter()
+        if element.tag.endswith("}path") and element.get("id")
+    }
+    return {
+        re.search(r"stroke: (#\w+)", element.get("style"))[1]: reach[
+            element.get("{http://www.w3.org/1999/xlink}href")
+        ]
+        for element in root.iter()
+        if element.tag.endswith("}use") and "stroke: #" in element.get("style", "")
+    }
+
+
+def test_of_losses_that_coincide_one_is_a_mark_and_the_others_rings_around_it():
+    runs = [make("focal"), make("ldam"), make("zzz", hits=4)]
+    (figure,) = figures(compared(*runs), "head and tail")
+    colours = [Sign.numbered(number).colour for number in range(3)]
+    first, second, alone = (sizes(figure.panels[0].svg)[colour] for colour in colours)
+    assert first > second + 1
+    assert alone == pytest.approx(second, abs=0.5)
+    assert "rings around it" in figure.caption
+    filled = {colour for colour in colours if points(figure.panels[0].svg, colour)}
+    assert filled == set(colours[1:])
+
+
+def test_the_head_against_the_tail_has_the_same_axes_in_each_panel():
+    runs = [make(hits=20), make(backbone="vit", hits=44)]
+    (figure,) = figures(compared(*runs), "head and tail")
+    one, other = (texts(each.svg) for each in figure.panels)
+    assert one == other
+
+
+def test_a_mark_at_nothing_stands_above_the_names_of_the_groups():
+    (figure,) = figures(compared(make(hits=0)), "by loss")
+    svg = figure.panels[0].svg
+    below = max(y for _, y in points(svg, Sign.numbered(0).colour))
+    names = [
+        float(element.get("y"))
+        for element in ET.fromstring(svg).iter()
+        if element.tag.endswith("}text") and element.text == "Tail"
+    ]
+    assert names[0] - below > 14
 
 
 def test_a_class_without_a_training_image_is_drawn():
@@ -186,13 +233,12 @@ def test_classes_without_any_training_image_are_drawn_without_a_warning():
     assert len(figures(compared(make(counts=np.zeros(6, dtype=np.int64))), "distribution")) == 1
 
 
-def test_no_name_is_in_a_drawing():
-    names = ("loss_name", "backbone_name", "dataset_name")
-    runs = [make(f"{names[0]}{n}", names[1], dataset=names[2]) for n in range(2)]
-    for name in FIGURES:
-        for figure in figures(compared(*runs), name):
-            for each in figure.panels:
-                assert not [word for word in names if word in each.svg]
+@pytest.mark.parametrize("name", FIGURES)
+def test_no_name_is_in_a_drawing(name):
+    for figure in of_study(name):
+        for each in figure.panels:
+            names = ("focal", "ldam", "resnet", "vit", "pictures")
+            assert not [word for word in names if word in each.svg]
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -203,7 +249,7 @@ def test_names_that_no_font_holds_draw_without_a_warning(name):
 
 
 def test_the_same_drawing_has_the_same_bytes_whatever_the_settings_are(monkeypatch):
-    before = figures(compared(*RUNS), "by loss")
+    before = of_study("by loss")
     monkeypatch.setitem(mpl.rcParams, "font.size", 30)
     monkeypatch.setitem(mpl.rcParams, "svg.fonttype", "path")
     monkeypatch.setitem(mpl.rcParams, "axes.linewidth", 9)

@@ -17,8 +17,7 @@ from ltcore.comparison import Comparison
 from ltcore.errors import SpecError, SurroundingsError
 from ltcore.predictions import Predictions
 from ltcore.reporting.analysis import Analysis
-from ltcore.reporting.reporters.html import Html
-from ltcore.reporting.reporters.html.run_tables import MOST_RUNS
+from ltcore.reporting.reporters.html import Html, run_tables
 from ltcore.reporting.study import compare
 from ltcore.results import Results, write_results
 from ltcore.spec import RunSpec
@@ -55,6 +54,22 @@ def html(*runs, details=True, **parameters):
     return Html(**parameters).render(compare(runs, Analysis(details=details)))
 
 
+@pytest.fixture(scope="module")
+def page_of_one():
+    return html(make(13))
+
+
+@pytest.fixture(scope="module")
+def pair():
+    """Two losses of one backbone."""
+    return compare([make(13), make(22, "ldam")], Analysis(details=True))
+
+
+@pytest.fixture(scope="module")
+def page_of_two(pair):
+    return Html().render(pair)
+
+
 def plain(text):
     """What is shown, without markup."""
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", text)).split())
@@ -70,10 +85,9 @@ def test_it_is_a_component_that_wants_details():
     assert Html().interval
 
 
-def test_tables_hold_the_numbers_of_the_other_reports():
-    comparison = compare([make(13), make(22, "ldam")], Analysis(details=True))
-    page = plain(Html().render(comparison))
-    sections = tuple(Html().layout(comparison).sections(comparison))
+def test_tables_hold_the_numbers_of_the_other_reports(pair, page_of_two):
+    page = plain(page_of_two)
+    sections = tuple(Html().layout(pair).sections(pair))
     values = [v.text for s in sections for t in s.tables for row in t.rows for v in row.values]
     assert "54.17 [35.07, 72.11]" in values
     assert [value for value in values if value not in page] == []
@@ -81,29 +95,46 @@ def test_tables_hold_the_numbers_of_the_other_reports():
     assert [note for s in sections for note in s.notes if note not in page] == []
 
 
-def test_the_best_is_marked_with_a_sign_as_well():
-    page = html(make(13), make(22, "ldam"), interval=False)
-    assert re.search(r'<td class="best"[^>]*>91\.67<span class="mark">\*</span></td>', page)
-    assert "* best of 2, on this split" in plain(page)
+def test_the_best_is_marked_with_a_sign_as_well(page_of_two):
+    best = r'<td class="best"[^>]*>91\.67 \[[^\]]+\]<span class="mark">\*</span></td>'
+    assert re.search(best, page_of_two)
+    assert "* best of 2, on this split" in plain(page_of_two)
+
+
+def test_what_is_not_separable_and_what_differs_has_its_mark(page_of_two):
+    assert re.search(r'<td [^>]*>[^<]+<span class="mark">~</span></td>', page_of_two)
+    other = Html(interval=False).render(compare([make(2, "cross_entropy"), make(24)]))
+    assert re.search(r'<td [^>]*>\+100\.00<span class="mark">°</span></td>', other)
+
+
+def test_columns_of_words_stand_to_the_left_and_those_of_numbers_do_not():
+    page = html(make(13), make(22, "ldam"), details=False, pairs=True)
+    (table,) = re.findall(
+        r"<table[^>]*>(?:(?!</table>).)*these two trained models.*?</table>", page, re.DOTALL
+    )
+    headings = re.findall(r'<th scope="col"( class="text")?>([^<]+)</th>', table)
+    assert [title for left, title in headings if left] == ["Models", "View"]
+    (row, *_) = re.findall(r"<tr><th scope=\"row\">.*?</tr>", table, re.DOTALL)
+    assert re.findall(r"<td( class=\"text\")?", row)[:3] == [' class="text"', "", ""]
 
 
 def test_options_are_those_of_tables():
-    page = html(make(13), digits=4, metrics=("ece",), views=("head",), interval=False)
+    page = html(make(13), details=False, digits=4, metrics=("ece",), views=("head",))
     assert "ECE in %, lower is better" in page
     assert re.search(r">\d+\.\d{4}<", page)
     with pytest.raises(SpecError, match="views: no run has a view called 'tial'"):
         html(make(13), views=("tial",))
 
 
-def test_one_run_and_no_run_are_pages():
-    assert "<h1>ltcore report: 1 run</h1>" in html(make())
+def test_one_run_and_no_run_are_pages(page_of_one):
+    assert "<h1>ltcore report: 1 run</h1>" in page_of_one
     empty = Html().render(Comparison((), ()))
     assert "<h1>ltcore report: 0 runs</h1>" in empty
     assert "No runs." in empty
 
 
 def test_what_could_not_be_read_is_named(tmp_path):
-    page = html(make(), tmp_path / "missing.h5")
+    page = html(make(), tmp_path / "missing.h5", details=False)
     assert "1 unreadable" in plain(page)
     assert f"{tmp_path / 'missing.h5'}: no such file" in page
 
@@ -132,17 +163,19 @@ def test_at_most_ten_confusions_of_tail_classes_alone_are_listed():
     assert "Taken for Images Share in % e a 4 100.0 f a 4 100.0" in page
 
 
-@pytest.mark.parametrize(
-    ("more", "note"),
-    [
-        ({"selection": "test", "val_is_test": True}, "The test images chose the epoch."),
-        ({"verified": False}, "No checksum in the file: its content is not verified."),
-        ({"origin": "accuracies"}, "Published accuracies: the predictions were made up"),
-    ],
-)
-def test_a_run_says_what_a_reader_must_know(more, note):
-    assert note in html(make(**more))
-    assert note not in html(make())
+NOTES = {
+    "The test images chose the epoch.": {"selection": "test", "val_is_test": True},
+    "No checksum in the file: its content is not verified.": {"verified": False},
+    "Published accuracies: the predictions were made up": {"origin": "accuracies"},
+}
+
+
+def test_a_run_says_what_a_reader_must_know(page_of_one):
+    runs = [make(seed=seed, **more) for seed, more in enumerate(NOTES.values())]
+    details = html(*runs).split("<details>")[1:]
+    for part, note in zip(details, NOTES, strict=True):
+        assert [other for other in NOTES if other in part] == [note]
+        assert note not in page_of_one
 
 
 def test_published_accuracies_show_no_confusions():
@@ -156,14 +189,16 @@ def test_without_details_there_are_tables_and_accuracies_alone():
     assert "Reliability" not in page
 
 
-def test_of_a_great_many_runs_the_first_are_detailed_and_it_is_said():
-    page = html(*(make(seed=seed) for seed in range(MOST_RUNS + 2)))
-    assert page.count("<details>") == MOST_RUNS
+def test_of_a_great_many_runs_the_first_are_detailed_and_it_is_said(monkeypatch):
+    assert run_tables.MOST_RUNS == 200
+    monkeypatch.setattr(run_tables, "MOST_RUNS", 3)
+    page = html(*(make(seed=seed) for seed in range(5)))
+    assert page.count("<details>") == 3
     assert "2 further runs are in the tables alone." in page
 
 
-def test_nothing_of_the_page_is_from_elsewhere():
-    page = html(make(13), make(22, "ldam"))
+def test_nothing_of_the_page_is_from_elsewhere(page_of_two):
+    page = page_of_two
     assert "://" not in page
     assert not re.search(r"<(iframe|object|embed|form|base|img|video|audio)\b", page)
     assert re.findall(r'<link [^>]*href="([^"]*)"', page) == ["data:,"]
@@ -171,8 +206,8 @@ def test_nothing_of_the_page_is_from_elsewhere():
     assert "url(" not in re.sub(r"url\(#[\w-]+\)", "", page)
 
 
-def test_the_policy_names_the_digests_of_style_and_script():
-    page = html(make())
+def test_the_policy_names_the_digests_of_style_and_script(page_of_one):
+    page = page_of_one
     policy = re.search(r'Content-Security-Policy" content="([^"]+)"', page)[1].replace("&#39;", "'")
     directives = dict(part.split(" ", 1) for part in policy.split("; "))
     assert directives["default-src"] == "'none'"

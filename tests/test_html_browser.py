@@ -333,7 +333,7 @@ def test_focus_can_be_seen(opened):
 
 def test_the_first_stop_of_the_keyboard_skips_to_the_report(opened, browser):
     page = browser.new_page()
-    page.goto(opened("runs").url)
+    page.goto(opened("published").url)
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the report"
     assert page.evaluate("document.activeElement.getBoundingClientRect().left >= 0")
@@ -400,7 +400,7 @@ def test_hostile_names_are_text(opened):
 
 
 def test_a_script_that_got_in_would_not_run(browser, files, tmp_path):
-    text = files["runs"].read_text(encoding="utf-8")
+    text = files["published"].read_text(encoding="utf-8")
     path = tmp_path / "broken.html"
     path.write_text(text.replace("</main>", f"{CANARY}</main>"), encoding="utf-8")
     page = browser.new_page()
@@ -434,6 +434,37 @@ def test_wide_tables_scroll_in_their_own_box_on_a_phone(opened):
     assert scrolled == [True, 50]
 
 
+def test_the_first_column_stays_when_a_table_scrolls(opened):
+    page = opened("runs", 375).page
+    first, second, scrolled = page.evaluate(
+        """() => {
+          const box = document.querySelector('.scroll');
+          const left = (cell) => cell.getBoundingClientRect().left;
+          const cells = [...box.querySelector('tbody tr').cells].slice(0, 2);
+          box.scrollLeft = 0;
+          const before = cells.map(left);
+          box.scrollLeft = 40;
+          return [...cells.map((cell, at) => before[at] - left(cell)), box.scrollLeft];
+        }"""
+    )
+    assert scrolled == 40
+    assert (first, second) == (0, 40)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_words_stand_to_the_left_and_wrap_and_numbers_do_neither(opened, width):
+    page = opened("canaries", width).page  # whose names are long
+    words, numbers = page.evaluate(
+        """() => ['td.text', 'td:not(.text)'].map((kind) =>
+          [...document.querySelectorAll(kind)].filter((cell) => cell.clientWidth).map((cell) => {
+            const style = getComputedStyle(cell);
+            return [style.textAlign, style.whiteSpace, cell.clientWidth <= innerWidth];
+          }))"""
+    )
+    assert {(align, inside) for align, _, inside in words} == {("left", True)}
+    assert {(align, space) for align, space, _ in numbers} == {("right", "nowrap")}
+
+
 def test_text_in_drawings_can_be_read_on_a_phone(opened):
     smallest = opened("runs", 375).page.evaluate(
         "Math.min(...[...document.querySelectorAll('svg.drawing text')]"
@@ -442,10 +473,13 @@ def test_text_in_drawings_can_be_read_on_a_phone(opened):
     assert smallest >= 8
 
 
-def test_a_print_leaves_out_what_paper_cannot_do(opened, browser):
-    page = browser.new_page()
-    page.goto(opened("runs").url)
+def test_a_print_leaves_out_what_paper_cannot_do(opened):
+    page = opened("published", 1280, "dark").page
+    assert page.locator("nav").is_visible()
     page.emulate_media(media="print", color_scheme="dark")
-    assert not page.locator("nav").is_visible()
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-    page.close()
+    try:
+        assert not page.locator("nav").is_visible()
+        paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert paper == "rgb(255, 255, 255)"
+    finally:
+        page.emulate_media(media="screen")

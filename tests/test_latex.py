@@ -11,7 +11,9 @@ import pytest
 
 import ltcore
 from ltcore.reporting.reporters.latex import Latex
+from ltcore.reporting.study import compare
 from ltcore.testing.comparisons import comparison_with_gaps, hostile_comparison, plain_comparison
+from tests.report_runs import run_of
 
 COMPARISONS = {
     "plain": plain_comparison,
@@ -58,6 +60,13 @@ def test_latex_report_shows_every_run_and_bold_bests(tmp_path):
     best = max(cell.means["balanced"]["top1"].mean for cell in cells)
     assert rf"\textbf{{{100 * best:.1f}" in text
     assert f"{100 * best:.1f}" in words
+
+
+def test_latex_shows_a_minus_sign_and_no_hyphen_before_a_number():
+    runs = [run_of("cross_entropy", skill=1.5), run_of("focal", skill=0.2)]
+    text = Latex(pairs=True).render(compare(runs))
+    assert re.search(r"& \\ensuremath\{-\}\d", text)
+    assert not re.search(r"& -\d", text)
 
 
 def test_latex_tables_use_booktabs_and_scale_when_wide():

@@ -109,19 +109,35 @@ def test_a_prior_that_is_no_view_and_no_file_is_refused_with_the_views():
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("{", "not a JSON object of weights by class name: "),
-        ("[1, 2]", "not a JSON object of weights by class name: "),
+        ("{", "line 1, column 2: not JSON: "),
+        ("[1, 2]", "must be a JSON object, is a list"),
+        ("[" * 100_000, "lists and objects are nested more than 50 deep"),
+        ("\x80", "not UTF-8 text (byte 0)"),
         ('{"a": "much"}', "not a JSON object of weights by class name: "),
         ('{"a": null}', "not a JSON object of weights by class name: "),
         ('{"a": 1, "z": 1}', "no class is called 'z'"),
         ('{"a": -1, "b": 2}', "the weights must be 0 or more, and one of them more than 0"),
         ('{"a": 0}', "the weights must be 0 or more, and one of them more than 0"),
         ("{}", "the weights must be 0 or more, and one of them more than 0"),
-        ('{"a": NaN}', "the weights must be 0 or more, and one of them more than 0"),
-        ('{"a": 1e999}', "the weights must be 0 or more, and one of them more than 0"),
+        ('{"a": NaN}', "a: must be a finite number, is NaN"),
+        ('{"a": 1e999}', "a: must be a finite number, is "),
+        ('{"a": 1' + 400 * "0" + "}", "a: must be a signed number of at most 64 bits, is "),
+        ('{"a": 1, "a": 2}', "a: this key appears twice"),
     ],
 )
 def test_a_file_of_other_things_than_weights_is_refused(text, told, tmp_path):
     path = tmp_path / "prior.json"
-    path.write_text(text)
+    path.write_text(text, encoding="latin-1")
     assert refusal(str(path)).startswith(f"{path}: {told}")
+
+
+def test_a_path_that_is_too_long_is_no_file():
+    assert refusal("x" * 5000).startswith("prior: 'xxx")
+
+
+def test_weights_near_the_largest_float_are_a_prior(tmp_path):
+    path = tmp_path / "prior.json"
+    path.write_text('{"a": 1e308, "b": 1e308}')
+    results = run_of()
+    found = prior_of(str(path), results.classes, results.test.views, results.test.label)
+    assert found.tolist() == [0.5, 0.5, 0, 0, 0, 0]

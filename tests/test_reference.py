@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 import ltcore
+from ltcore.reporting.analysis import Analysis
 from ltcore.reporting.intervals import newcombe_interval
 from ltcore.reporting.published import against, published_rows
 from ltcore.reporting.reference import (
@@ -17,6 +18,9 @@ from ltcore.reporting.reference import (
     load_reference,
     reference_names,
 )
+from ltcore.reporting.reporters.table import Table
+from ltcore.reporting.study import compare
+from tests.report_runs import run_of
 
 THESIS = json.loads((Path(__file__).parent / "data" / "thesis_results.json").read_text())
 VIEWS = ("balanced", "long_tailed", "head", "middle", "tail")
@@ -211,6 +215,7 @@ def test_a_name_goes_before_a_file(written, monkeypatch, tmp_path):
 
 
 def test_an_unknown_name_has_a_near_one():
+    assert refusal("x" * 5000).startswith("no reference is called 'xxx")
     assert refusal("studdy") == (
         "no reference is called 'studdy', and no file. Did you mean 'study'? "
         "There are: literature, study; or give the path of a JSON file"
@@ -350,3 +355,23 @@ def test_against_has_no_interval_where_the_images_are_not_known(literature):
     found = against(0.2, 3000, literature, row, "few")
     assert found.difference == pytest.approx(0.2 - 0.106)
     assert (found.published_n, found.interval, found.separable) == (None, None, None)
+
+
+@pytest.mark.parametrize("factor", [0, True, "much", [1], {"a": 1}])
+def test_what_a_strangers_spec_calls_an_imbalance_factor_breaks_no_comparison(factor):
+    spec = {"dataset": {"name": "cifar100_lt", "imbalance_factor": factor}}
+    run = run_of("cross_entropy", "resnet32", spec=spec)
+    assert compare([run], Analysis(references=("literature",))).published == ()
+
+
+def test_a_reference_that_goes_with_no_run_is_told():
+    comparison = compare([run_of()], Analysis(references=("study",)))
+    assert comparison.warnings == ("no published accuracy of 'study' goes with these runs",)
+
+
+def test_the_source_of_a_published_accuracy_stays_on_its_line(written):
+    path = written({**MINE, "source": "a\nb\x1b[2J"})
+    spec = {"dataset": {"name": "cifar100_lt", "imbalance_factor": 0.01}}
+    run = run_of("focal", "resnet32", spec=spec, views={})
+    text = Table().render(compare([run], Analysis(references=(path,))))
+    assert r"a\nb\x1b[2J" in text

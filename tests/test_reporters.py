@@ -145,10 +145,10 @@ def test_table_of_one_backbone_in_full():
         "ldam    +37.50°       +18.18   0.00    0.00   +100.00    +75.00\n"
         "\n"
         "~ not separable from the best of its column: by the exact McNemar test of the two trained "
-        "models\nafter Holm's correction, m = 2 to 3 (one seed); by the t interval of the "
-        "differences (three seeds\nand more); two seeds separate nothing\n"
+        "models\nafter Holm's correction over its column's tests, m = 2 to 3 (one seed); by the t "
+        "interval of the\ndifferences (three seeds and more); two seeds separate nothing\n"
         "° one seed: these two trained models differ, p < 0.05 by the exact McNemar test after "
-        "Holm's\ncorrection, m = 2 to 3\n"
+        "Holm's\ncorrection over its column's tests, m = 2 to 3\n"
         "Fewer than 3 seeds (focal, ldam): too few to say anything of the losses; what is said is "
         "of these\ntrained models.\n"
     )
@@ -256,6 +256,7 @@ def test_table_shows_the_interval_of_a_single_run():
     text = table([make(13)], interval=True, views=("balanced",))
     metrics = evaluate(make(13))["balanced"]
     assert f"54.17 [{100 * metrics.top1_low:.2f}, {100 * metrics.top1_high:.2f}]" in text
+    assert "[ ] after top-1: 95 % interval of this trained model on other images, Wilson's" in text
     assert "[" not in table([make(12), make(13, seed=1)], interval=True)
 
 

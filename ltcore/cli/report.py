@@ -115,13 +115,16 @@ _REPORT_OPTIONS = (
 def _write(text: str, output: Path | None) -> None:
     from ltcore.errors import SurroundingsError
 
-    if output is None:
-        click.echo(text, nl=not text.endswith("\n"))
-        return
     try:
-        output.write_text(text, encoding="utf-8", newline="\n")
+        if output is None:
+            click.echo(text, nl=not text.endswith("\n"))
+        else:
+            output.write_text(text, encoding="utf-8", newline="\n")
+    except BrokenPipeError:  # who reads has read enough
+        raise
     except OSError as error:
-        raise SurroundingsError(f"{output}: cannot be written: {error.strerror}") from None
+        where = "standard output" if output is None else output
+        raise SurroundingsError(f"{where}: cannot be written: {error.strerror}") from None
 
 
 def _reporter_options(options: dict[str, Any]) -> dict[str, Any]:

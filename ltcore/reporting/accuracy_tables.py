@@ -17,10 +17,14 @@ _ROW_MARKS = {
     "§": "published accuracies; the predictions were made up to give them",
     "¶": "some runs have the same seeds: ± is not over seeds alone",
 }
+_INTERVAL_NOTE = (
+    "[ ] after {title}: 95 % interval of this trained model on other images, {how}; it says "
+    "nothing of other seeds"
+)
 _CLOSE_NOTE = (
     f"{CLOSE} not separable from the best of its column: by {{test}} of the two trained "
-    "models after Holm's correction, m = {m} (one seed); by the t interval of the differences "
-    "(three seeds and more); two seeds separate nothing"
+    "models after Holm's correction over its column's tests, m = {m} (one seed); by the t interval "
+    "of the differences (three seeds and more); two seeds separate nothing"
 )
 _UNPAIRED_NOTE = (
     f"{CLOSE} not separable from the best of its column by Newcombe's interval, which takes the "
@@ -90,6 +94,13 @@ class AccuracyTables:
         """What the signs of these tables mean."""
         if has_seeds(setting):
             yield "± of a run: sample std over its seeds (ddof 1)"
+        alone = [cell.runs[0] for cell in setting.cells.values() if len(cell.runs) == 1]
+        metric = self._metric.name
+        if self.interval and any(
+            of.interval(metric) for run in alone for of in run.metrics.values()
+        ):
+            how = "Wilson's" if metric == "top1" else "by bootstrap of the images"
+            yield _INTERVAL_NOTE.format(title=self._metric.title, how=how)
         used = {mark for cell in setting.cells.values() for mark in _marks(cell)}
         yield from (f"{mark} {text}" for mark, text in _ROW_MARKS.items() if mark in used)
         shown = [

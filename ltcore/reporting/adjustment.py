@@ -44,7 +44,7 @@ def adjusted(results: Results, analysis: Analysis) -> tuple[Results, Adjustment]
 
     Raises:
         NotAdjustableError: published accuracies; no validation logits, or too few test images to
-            take their place; a class that no image was trained on.
+            take their place; a class that no image was trained on; a tau too large for float32.
     """
     if results.origin == "accuracies":
         raise NotAdjustableError("published accuracies have no logits to adjust")
@@ -60,13 +60,16 @@ def adjusted(results: Results, analysis: Analysis) -> tuple[Results, Adjustment]
 
     def change(logits: Logits, chosen: _Chosen) -> Logits:
         tau, temperature = chosen
-        return (logits - (tau * log_prior).astype(np.float32)) / np.float32(temperature)
+        with np.errstate(over="ignore"):  # told below
+            return (logits - (tau * log_prior).astype(np.float32)) / np.float32(temperature)
 
     if sweeps or analysis.temperature:
         results, chosen = _chosen_elsewhere(results, choose, change)
     else:
         chosen = ((fixed or 0.0, 1.0),)
         results = _applied(results, lambda logits: change(logits, chosen[0]))
+    if not np.isfinite(results.test.logits).all():
+        raise NotAdjustableError("its logits would be too large for float32")
     taus, temperatures = zip(*chosen, strict=True)
     label = f"+LA({'val' if sweeps else f'{taus[0]:g}'})" if shifts else ""
     adjustment = Adjustment(
@@ -187,5 +190,5 @@ def _log_prior(results: Results) -> NDArray[np.float64]:
     if not counts.all():
         empty = results.classes.names[int(np.argmin(counts))]
         raise NotAdjustableError(f"its class {empty!r} has no training image, so no log prior")
-    log_prior: NDArray[np.float64] = np.log(counts / counts.sum())
+    log_prior: NDArray[np.float64] = np.log(counts / counts.sum(dtype=np.float64))
     return log_prior

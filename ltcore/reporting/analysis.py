@@ -60,8 +60,8 @@ class Analysis:
         """Refuse what contradicts itself.
 
         Raises:
-            SpecError: an unknown metric; thresholds out of order; a tau that is no number, or
-                two ways to settle it.
+            SpecError: an unknown metric; thresholds out of order; two priors of one name; a tau
+                that is no number, or two ways to settle it.
         """
         unknown = [metric for metric in self.metrics if metric not in self.known_metrics]
         if unknown:
@@ -71,6 +71,14 @@ class Analysis:
             raise SpecError(
                 f"thresholds: {self.thresholds[0]} and {self.thresholds[1]}; the first, above "
                 "which a class is 'many', must be the larger"
+            )
+        views = {expected_view(prior): prior for prior in self.priors}
+        hidden = [prior for prior in self.priors if views[expected_view(prior)] != prior]
+        if hidden:
+            view = expected_view(hidden[0])
+            raise SpecError(
+                f"priors: {hidden[0]!r} and {views[view]!r} would both be called {view}; rename "
+                "a file"
             )
         if not math.isfinite(self.logit_adjust or 0.0):
             raise SpecError(f"logit_adjust: {self.logit_adjust}; it must be a finite number")

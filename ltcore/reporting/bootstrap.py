@@ -106,6 +106,8 @@ def replicates(
 
     Each replicate is what :func:`ltcore.reporting.metrics.view_metrics` says of the drawn images:
     a class of which none was drawn does not count, and bins of equally many images are made anew.
+    Where images are drawn from all, though, a class counts in ``balanced_accuracy`` and
+    ``f1_macro`` by how many of its images were drawn, of those that it has.
 
     Args:
         resampling: of the labels of these images.

@@ -89,10 +89,10 @@ class DifferenceTables:
             m = low if low == high else f"{low} to {high}"
             yield (
                 f"{_APART} one seed: these two trained models differ, p < 0.05 by the exact "
-                f"McNemar test after Holm's correction, m = {m}"
+                f"McNemar test after Holm's correction over its column's tests, m = {m}"
                 if metric == "top1"
                 else f"{_APART} one seed: these two trained models differ, p < 0.05 by paired "
-                f"bootstrap after Holm's correction, m = {m}"
+                f"bootstrap after Holm's correction over its column's tests, m = {m}"
             )
         few = sorted({d.loss for d in gains if d.seeds < ENOUGH_SEEDS and d.scope != "unpaired"})
         if few:

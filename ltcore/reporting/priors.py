@@ -6,14 +6,16 @@ long-tailed view estimates from a few images, from all there are (the study's ta
 
 from __future__ import annotations
 
-import json
+import os
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ltcore.documents import read_document
 from ltcore.errors import SpecError
 from ltcore.measures import Metrics
+from ltcore.mistakes import cut
 from ltcore.reporting.intervals import effective_sample_size, wilson_interval
 from ltcore.reporting.views import Views
 from ltcore.splits import Classes
@@ -84,18 +86,19 @@ def prior_of(
 
 
 def _from_file(path: str, classes: Classes, views: Views) -> NDArray[np.float64]:
-    if not Path(path).is_file():
+    if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises where a name is too long
         names = ", ".join(("train", "uniform", *views))
-        raise SpecError(f"prior: {path!r} is no file and none of {names}")
+        raise SpecError(f"prior: {cut(path)!r} is no file and none of {names}")
+    given = read_document(path)
     try:
-        given = json.loads(Path(path).read_text(encoding="utf-8"))
-        weights = {str(name): float(weight) for name, weight in given.items()}
-    except (AttributeError, TypeError, ValueError) as error:
+        weights = {name: float(weight) for name, weight in given.items()}
+    except (TypeError, ValueError) as error:
         raise SpecError(f"{path}: not a JSON object of weights by class name: {error}") from None
     unknown = sorted(set(weights).difference(classes.names))
     if unknown:
-        raise SpecError(f"{path}: no class is called {unknown[0]!r}")
-    values = np.array([weights.get(name, 0.0) for name in classes.names])
-    if not np.isfinite(values).all() or (values < 0).any() or not values.any():
+        raise SpecError(f"{path}: no class is called {cut(unknown[0])!r}")
+    values: NDArray[np.float64] = np.array([weights.get(name, 0.0) for name in classes.names])
+    if (values < 0).any() or not values.any():
         raise SpecError(f"{path}: the weights must be 0 or more, and one of them more than 0")
+    values /= values.max()  # weights near the largest float would add up to infinity
     return values

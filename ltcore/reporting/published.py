@@ -50,7 +50,7 @@ def _of_cell(
             reference,
             dataset=plain_name(dataset),
             train=group.setting.train,
-            imbalance_ratio=None if factor is None else 1 / float(factor),
+            imbalance_ratio=_ratio(factor),
             backbone=plain_name(one.backbone[0]),
             loss=plain_name(one.loss[0]),
             view=view,
@@ -132,6 +132,14 @@ def against(
         difference=share - published,
         interval=newcombe_interval(share, n, published, published_n) if published_n else None,
     )
+
+
+def _ratio(factor: str | None) -> float | None:
+    """1 over an imbalance factor; None for none, and for what a stranger's spec may call one."""
+    try:
+        return None if factor is None else 1 / float(factor)
+    except (ValueError, ZeroDivisionError):
+        return None
 
 
 def _goes_with(published: float | None, ratio: float | None) -> bool:

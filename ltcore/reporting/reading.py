@@ -102,7 +102,7 @@ class Reading:
             read.warnings.append(f"{read.name}: not adjusted: {error}")
             return
         read.entries.append(self._entry(changed, adjustment))
-        if adjustment.tau is not None and results.trained_prior == "uniform":
+        if any(adjustment.tau or ()) and results.trained_prior == "uniform":
             read.warnings.append(
                 f"{read.name}: {results.spec.loss.name} makes up for the class prior already; "
                 "adjusting its logits does so twice"

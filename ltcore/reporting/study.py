@@ -54,12 +54,19 @@ def compare(sources: Iterable[Source], analysis: Analysis | None = None) -> Comp
     if analysis.ensemble:
         averaged = [item for item in members if item.run.adjustment or not analysis.adjusts]
         ensemble, told = ensemble_of(averaged, reading.again, analysis)
+    published = published_in(groups, references)
+    found = {item.difference.reference for item in published}
+    told += [
+        f"no published accuracy of {reference.name!r} goes with these runs"
+        for reference in references
+        if reference.name not in found
+    ]
     return Comparison(
         runs=tuple(item.run for item in members),
         settings=tuple(of_setting.setting for of_setting in groups),
         unreadable=reading.all_unreadable(),
         controls=tuple(controls),
-        published=tuple(published_in(groups, references)),
+        published=tuple(published),
         ensemble=ensemble,
         metrics=analysis.known_metrics,
         asked_views=analysis.asked_views,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ltcore.reporting.calibration import BINS, adaptive_edges, bin_of
+from ltcore.reporting.calibration import adaptive_edges, bin_of
 from ltcore.reporting.scores import ImageScores
 
 Floats = NDArray[np.float64]
@@ -26,7 +26,8 @@ Prepare = Callable[[ImageScores], Callable[[Times], Floats]]
 def _mean_of(of_images: Callable[[ImageScores], NDArray[Any]]) -> Prepare:
     def prepare(view: ImageScores) -> Callable[[Times], Floats]:
         values = of_images(view).astype(np.float64)
-        return lambda times: times.astype(np.float64) @ values / len(values)
+        # Not by BLAS, whose rounding depends on how many threads it has.
+        return lambda times: (times * values).sum(axis=1) / len(values)
 
     return prepare
 
@@ -35,36 +36,49 @@ def _top5(view: ImageScores) -> NDArray[Any]:
     return view.rank < 5 if view.num_classes >= 5 else np.full(len(view.rank), np.nan)
 
 
-def _of_recall(summary: Callable[[Floats], Floats]) -> Prepare:
-    """A metric of the (b, K) recalls, which are NaN where a class is absent."""
+def _of_recall(summary: Callable[[Floats, Floats], Floats]) -> Prepare:
+    """A metric of the (b, K) recalls, NaN where a class is absent, and of the classes' shares."""
 
     def prepare(view: ImageScores) -> Callable[[Times], Floats]:
         labels = _sums_by(view.label, view.num_classes)
         hits = _sums_by(view.label, view.num_classes, view.correct)
-        return lambda times: summary(_ratio(hits(times), labels(times)))
-
-    return prepare
-
-
-def _of_f1(summary: Callable[[Floats, Floats], Floats]) -> Prepare:
-    """A metric of the (b, K) F1, which are NaN where a class is absent, and of their images."""
-
-    def prepare(view: ImageScores) -> Callable[[Times], Floats]:
-        labels = _sums_by(view.label, view.num_classes)
-        hits = _sums_by(view.label, view.num_classes, view.correct)
-        predictions = _sums_by(view.prediction, view.num_classes)
+        images = _images_of_classes(view)
 
         def of_resamples(times: Times) -> Floats:
             support = labels(times)
-            either = np.where(support > 0, support + predictions(times), 0.0)
-            return summary(_ratio(2.0 * hits(times), either), support)
+            return summary(_ratio(hits(times), support), support / images)
 
         return of_resamples
 
     return prepare
 
 
-def _g_mean(recall: Floats) -> Floats:
+def _of_f1(summary: Callable[[Floats, Floats], Floats], *, of_shares: bool) -> Prepare:
+    """The same of the (b, K) F1, and of the classes' shares or their images."""
+
+    def prepare(view: ImageScores) -> Callable[[Times], Floats]:
+        labels = _sums_by(view.label, view.num_classes)
+        hits = _sums_by(view.label, view.num_classes, view.correct)
+        predictions = _sums_by(view.prediction, view.num_classes)
+        whole = _images_of_classes(view) if of_shares else 1.0
+
+        def of_resamples(times: Times) -> Floats:
+            support = labels(times)
+            either = np.where(support > 0, support + predictions(times), 0.0)
+            return summary(_ratio(2.0 * hits(times), either), support / whole)
+
+        return of_resamples
+
+    return prepare
+
+
+def _weighted_mean(of_classes: Floats, weights: Floats) -> Floats:
+    """(b, K) values, NaN where the weight is 0 -> (b,)."""
+    mean: Floats = np.nansum(weights * of_classes, axis=1) / weights.sum(axis=1)
+    return mean
+
+
+def _g_mean(recall: Floats, _: Floats) -> Floats:
     with np.errstate(divide="ignore"):  # log 0 is -inf, and its exp 0 again
         mean: Floats = np.exp(np.nanmean(np.log(recall), axis=1))
     return mean
@@ -72,9 +86,13 @@ def _g_mean(recall: Floats) -> Floats:
 
 def _calibration_error(view: ImageScores) -> Callable[[Times], Floats]:
     n = len(view.label)
-    gaps = np.zeros((n, BINS))
-    gaps[np.arange(n), bin_of(view.confidence) - 1] = view.correct - view.confidence
-    return lambda times: np.abs(times.astype(np.float64) @ gaps).sum(axis=1) / n
+    bins = bin_of(view.confidence)
+    order = np.argsort(bins, kind="stable")
+    first = np.unique(bins[order], return_index=True)[1]
+    gap = (view.correct - view.confidence)[order]
+    return lambda times: (
+        np.abs(np.add.reduceat(times[:, order] * gap, first, axis=1)).sum(axis=1) / n
+    )
 
 
 def _adaptive_calibration_error(view: ImageScores) -> Callable[[Times], Floats]:
@@ -116,6 +134,11 @@ def _sums_by(
     return sums
 
 
+def _images_of_classes(view: ImageScores) -> NDArray[np.int64]:
+    """(K,) images of each class in the view; 1 of an absent one, which no resample holds."""
+    return np.maximum(np.bincount(view.label, minlength=view.num_classes), 1)
+
+
 def _ratio(part: Floats, whole: Floats) -> Floats:
     """NaN where the whole is 0."""
     return part / np.where(whole > 0, whole, np.nan)
@@ -124,14 +147,20 @@ def _ratio(part: Floats, whole: Floats) -> Floats:
 WEIGHTED: Mapping[str, Prepare] = {
     "top1": _mean_of(lambda view: view.correct),
     "top5": _mean_of(_top5),
-    "balanced_accuracy": _of_recall(lambda recall: np.nanmean(recall, axis=1)),
-    "f1_macro": _of_f1(lambda f1, _: np.nanmean(f1, axis=1)),
-    "f1_weighted": _of_f1(lambda f1, n: np.nansum(n * f1, axis=1) / n.sum(axis=1)),
+    "balanced_accuracy": _of_recall(_weighted_mean),
+    "f1_macro": _of_f1(_weighted_mean, of_shares=True),
+    "f1_weighted": _of_f1(_weighted_mean, of_shares=False),
     "g_mean": _of_recall(_g_mean),
-    "worst_recall": _of_recall(lambda recall: np.nanmin(recall, axis=1)),
+    "worst_recall": _of_recall(lambda recall, _: np.nanmin(recall, axis=1)),
     "nll": _mean_of(lambda view: view.nll),
     "brier": _mean_of(lambda view: view.brier),
     "ece": _calibration_error,
     "ece_adaptive": _adaptive_calibration_error,
 }
-"""Metric -> its weighted version: that of the images, each repeated as often as it is held."""
+"""Metric -> its weighted version: that of the images, each repeated as often as it is held.
+
+But for means over classes (``balanced_accuracy``, ``f1_macro``), in which a class counts by its
+share: how many of its images a resample holds, of those that it has in the view. Were an absent
+class left out and each other one counted whole, what a long-tailed view's resamples leave out would
+be its tail, and the mean that of another set of classes.
+"""

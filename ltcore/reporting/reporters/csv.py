@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+from itertools import chain
 from typing import Any, ClassVar
 
 from ltcore.comparison import Comparison
 from ltcore.components import Reporter
 from ltcore.errors import flat
+from ltcore.records import as_rows
 
 _BEGINS_A_FORMULA = ("=", "+", "-", "@")
 
@@ -21,11 +23,13 @@ class Csv(Reporter):
 
     def render(self, comparison: Comparison) -> str:
         """Render the comparison's records."""
-        records = comparison.to_records()
+        rows = as_rows(comparison)
+        first = next(rows, None)
         stream = io.StringIO()
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(records[0] if records else ("setting", "name", "view"))
-        writer.writerows([_cell(value) for value in record.values()] for record in records)
+        writer.writerow(first or ("setting", "name", "view"))
+        for row in chain([first] if first else [], rows):
+            writer.writerow([_cell(value) for value in row.values()])
         return stream.getvalue()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from typing import ClassVar
 
@@ -17,4 +18,7 @@ class Json(Reporter):
 
     def render(self, comparison: Comparison) -> str:
         """Render the comparison, whole."""
-        return json.dumps(comparison.to_dict(), indent=2, allow_nan=False) + "\n"
+        stream = io.StringIO()  # json.dumps would keep every number's text until the end
+        json.dump(comparison.to_dict(), stream, indent=2, allow_nan=False)
+        stream.write("\n")
+        return stream.getvalue()

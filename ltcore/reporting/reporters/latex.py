@@ -106,9 +106,10 @@ def _heading(column: Column) -> str:
 
 
 def _value(value: Value) -> str:
-    return (
-        f"\\textbf{{{_escaped(value.text)}}}" if value.best else _escaped(value.text + value.mark)
-    )
+    text = _escaped(value.text if value.best else value.text + value.mark)
+    if value.number is not None:
+        text = text.replace("-", r"\ensuremath{-}")  # a minus sign, not a hyphen
+    return f"\\textbf{{{text}}}" if value.best else text
 
 
 def _escaped(text: str) -> str:

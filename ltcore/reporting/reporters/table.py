@@ -60,7 +60,7 @@ def _table(content: TextTable) -> str:
     space = " " if marked else ""  # keeps the digits of a column aligned
     for row in content.rows:
         label = f"{printable(row.label)} {row.marks}".rstrip()
-        values = (v.text + (_BEST if v.best else v.mark or space) for v in row.values)
+        values = (printable(v.text) + (_BEST if v.best else v.mark or space) for v in row.values)
         table.add_row(Text(label), *map(Text, values))
     stream = io.StringIO()
     console = Console(

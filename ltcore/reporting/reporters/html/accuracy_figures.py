@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from matplotlib.axes import Axes
@@ -12,7 +12,6 @@ from ltcore.comparison import Cell, Setting
 from ltcore.measures import Means
 from ltcore.reporting.reporters.html.drawing import (
     GRID,
-    INK,
     Figure,
     Panel,
     Sign,
@@ -22,7 +21,13 @@ from ltcore.reporting.reporters.html.drawing import (
 from ltcore.reporting.reporters.html.selection import Selection, whole_of
 from ltcore.reporting.text_tables import view_title
 
+_OF_A_CELL = (
+    "the 95 % Wilson interval of a single run; of several seeds ± the sample's standard deviation "
+    "(ddof 1)"
+)
+_MARK, _RING = 5.5, 4.0  # points: a mark's size, and what each ring around it adds
 _ABOVE_ALL = 103.0  # so that a mark at 100 % is whole
+_BELOW = -0.025  # of the axis, so that a mark at 0 does not lie on the groups' names
 
 
 class _Point(NamedTuple):
@@ -40,21 +45,12 @@ _Series = Mapping[str, Mapping[str, _Point]]
 def groups_by_loss(setting: Setting, selection: Selection) -> Iterator[Figure]:
     """Top-1 on the whole split and on each group, of each loss within each backbone."""
     sizes = _sizes(setting)
-    within: dict[str, _Series] = {
-        backbone: {
-            loss: _points_of_cell(setting.cells[backbone, loss], sizes)
-            for loss in selection.losses
-            if (backbone, loss) in setting.cells
-        }
-        for backbone in selection.backbones
-        if backbone in setting.by_backbone
-    }
+    within = _within(setting, selection, sizes)
     top = _top(within.values())
     losses = _present(selection.losses, within.values())
     yield Figure(
         "Accuracy by group and loss",
-        "Whisker: the 95 % Wilson interval of a single run; of several seeds ± the sample's "
-        "standard deviation (ddof 1), cut off at 0 and 100 %.",
+        f"Whisker: {_OF_A_CELL}, cut off at 0 and 100 %.",
         keys_of(losses),
         tuple(_group_panel(name, series, losses, sizes, top) for name, series in within.items()),
     )
@@ -82,60 +78,39 @@ def group_averages(setting: Setting, selection: Selection) -> Iterator[Figure]:
 
 
 def head_against_tail(setting: Setting, selection: Selection) -> Iterator[Figure]:
-    """Each cell's top-1 on the head against that on the tail."""
-    points = {
-        (backbone, loss): _points_of_cell(cell, ("head", "tail"))
-        for (backbone, loss), cell in setting.cells.items()
-        if backbone in selection.backbones and loss in selection.losses
+    """Top-1 on the head against that on the tail, of each loss within each backbone."""
+    within = {
+        backbone: {loss: points for loss, points in series.items() if len(points) == 2}
+        for backbone, series in _within(setting, selection, ("head", "tail")).items()
     }
-    points = {at: found for at, found in points.items() if len(found) == 2}
-    if not points:
+    within = {backbone: series for backbone, series in within.items() if series}
+    if not within:
         return
-    backbones, losses = {at[0] for at in points}, {at[1] for at in points}
-    numbers = {loss: number for number, loss in enumerate(selection.losses, start=1)}
-
-    def draw(axes: Axes) -> None:
-        for (backbone, loss), found in points.items():
-            colour, marker = selection.losses[loss].colour, selection.backbones[backbone].marker
-            head, tail = found["head"], found["tail"]
-            axes.plot((head.low, head.high), (tail.value,) * 2, color=colour, lw=0.8, alpha=0.35)
-            axes.plot((head.value,) * 2, (tail.low, tail.high), color=colour, lw=0.8, alpha=0.35)
-            axes.plot((head.value,), (tail.value,), color=colour, marker=marker, markersize=6.5)
-            axes.annotate(
-                str(numbers[loss]),
-                (head.value, tail.value),
-                xytext=(4.5, 3.5),
-                textcoords="offset points",
-                fontsize=8,
-            )
-        axes.set(xlabel="head: top-1 in %", ylabel="tail: top-1 in %")
-        axes.set_xlim(*_range([point["head"] for point in points.values()]))
-        axes.set_ylim(*_range([point["tail"] for point in points.values()]))
-
-    dots = {
-        f"{numbers[loss]}: {loss}": Sign(sign.colour, "o", "-")
-        for loss, sign in selection.losses.items()
-        if loss in losses
-    }
-    shapes = {
-        backbone: Sign(INK, sign.marker, "-")
-        for backbone, sign in selection.backbones.items()
-        if backbone in backbones
-    }
+    everything = [points for series in within.values() for points in series.values()]
+    ranges = tuple(_range([points[view] for points in everything]) for view in ("head", "tail"))
+    losses = _present(selection.losses, within.values())
     yield Figure(
         "Head against tail",
-        "Colour and number: the loss. Marker: the backbone. Cross: 95 % Wilson intervals of a "
-        "single run; of several seeds ± the sample's standard deviation (ddof 1).",
-        (*keys_of(dots), *keys_of(shapes)),
-        (
-            panel(
-                "",
-                "A point a loss and backbone; right is more accurate on the head, up on the tail.",
-                draw,
-                height=4.2,
-            ),
-        ),
+        f"Cross: {_OF_A_CELL}. Where losses coincide, one is a mark and the others are rings "
+        "around it.",
+        keys_of(losses),
+        tuple(_cross_panel(name, series, losses, *ranges) for name, series in within.items()),
     )
+
+
+def _within(
+    setting: Setting, selection: Selection, views: Collection[str]
+) -> dict[str, dict[str, dict[str, _Point]]]:
+    """Backbone -> loss -> view -> point."""
+    return {
+        backbone: {
+            loss: _points_of_cell(setting.cells[backbone, loss], views)
+            for loss in selection.losses
+            if (backbone, loss) in setting.cells
+        }
+        for backbone in selection.backbones
+        if backbone in setting.by_backbone
+    }
 
 
 def _sizes(setting: Setting) -> dict[str, int]:
@@ -216,12 +191,42 @@ def _group_panel(
                 f"n={n:,}",
                 (position, 0),
                 (0, -25),
+                xycoords=("data", "axes fraction"),
                 textcoords="offset points",
                 ha="center",
                 fontsize=8.5,
             )
         axes.grid(visible=False, axis="x")
-        axes.set(xlim=(-0.5, len(sizes) - 0.5), ylim=(0, top), ylabel="top-1 in %")
+        axes.set(xlim=(-0.5, len(sizes) - 0.5), ylim=(_BELOW * top, top), ylabel="top-1 in %")
 
     groups = ", ".join(view_title(view) for view in sizes)
     return panel(title, f"Top-1 accuracy in percent on {groups}, a point a series.", draw)
+
+
+def _cross_panel(
+    title: str,
+    series: _Series,
+    signs: Mapping[str, Sign],
+    heads: tuple[float, float],
+    tails: tuple[float, float],
+) -> Panel:
+    at = {loss: (points["head"].value, points["tail"].value) for loss, points in series.items()}
+
+    def draw(axes: Axes) -> None:
+        for number, (loss, points) in enumerate(series.items()):
+            head, tail, sign = points["head"], points["tail"], signs[loss]
+            inside = list(at.values())[number + 1 :].count(at[loss])
+            axes.hlines(tail.value, head.low, head.high, color=sign.colour, lw=1.2, alpha=0.5)
+            axes.vlines(head.value, tail.low, tail.high, color=sign.colour, lw=1.2, alpha=0.5)
+            axes.plot(
+                *at[loss],
+                color=sign.colour,
+                marker=sign.marker,
+                markersize=_MARK + _RING * inside,
+                markerfacecolor="none" if inside else sign.colour,
+                markeredgewidth=1.5 if inside else 1,
+            )
+        axes.set(xlabel="head: top-1 in %", ylabel="tail: top-1 in %", xlim=heads, ylim=tails)
+
+    description = "A mark a loss; right is more accurate on the head, up on the tail."
+    return panel(title, description, draw)

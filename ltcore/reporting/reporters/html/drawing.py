@@ -20,7 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 INK, MUTED, GRID = "#010101", "#020202", "#030303"
 _HUES = ("#0064aa", "#c14a00", "#007a55", "#a0398c", "#8a6100", "#217fb8", "#7a1f3d", "#4b4b4b")
@@ -173,8 +173,7 @@ def plain_log_ticks(axis: Any, values: Iterable[float]) -> None:
     ticks = [step * decade for decade in decades for step in steps]
     ticks = [tick for tick in ticks if low / 1.6 <= tick <= high * 1.6]
     axis.set_ticks(ticks, labels=[f"{tick:,}" for tick in ticks])
-    axis.set_minor_formatter(NullFormatter())
-    axis.set_tick_params(which="minor", length=0)
+    axis.set_minor_locator(NullLocator())
 
 
 @cache

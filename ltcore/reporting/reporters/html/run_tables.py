@@ -128,6 +128,11 @@ def _confusions(details: Details) -> Iterator[TextTable]:
         yield TextTable(
             f"The {len(rows)} most frequent confusions of tail classes, on the whole test split",
             "",
-            (Column("Class"), Column("Taken for"), Column("Images"), Column("Share in %")),
+            (
+                Column("Class", is_text=True),
+                Column("Taken for", is_text=True),
+                Column("Images"),
+                Column("Share in %"),
+            ),
             rows,
         )
