@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Interval(NamedTuple):
@@ -63,6 +63,9 @@ METRICS: Mapping[str, MetricInfo] = {
 """The built-in metrics, in the order of reports."""
 
 
+_NOTHING: Mapping[str, Any] = {}  # one for all: reports hold the metrics of thousands of views
+
+
 @dataclass(frozen=True, slots=True)
 class Metrics:
     """What one run's predictions say of one view; None where there is nothing to say it of.
@@ -104,8 +107,8 @@ class Metrics:
     brier: float | None = None
     ece: float | None = None
     ece_adaptive: float | None = None
-    others: Mapping[str, float | None] = field(default_factory=dict)
-    intervals: Mapping[str, Interval] = field(default_factory=dict)
+    others: Mapping[str, float | None] = field(default_factory=lambda: _NOTHING)
+    intervals: Mapping[str, Interval] = field(default_factory=lambda: _NOTHING)
 
     def value(self, metric: str) -> float | None:
         """A metric by its name, a plugin's too; None where it is not known."""
