@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Seeds,
     )
     from ltcore.errors import (
+        CheckpointError,
         DataError,
         ExistingResultsError,
         LtcoreError,
@@ -37,7 +38,9 @@ if TYPE_CHECKING:
         NonFiniteError,
         PluginError,
         ResultsFileError,
+        RunningElsewhereError,
         SpecError,
+        StoppedError,
         SurroundingsError,
     )
     from ltcore.hookspecs import hookimpl
@@ -69,6 +72,9 @@ _MODULE_OF = {
     "Normalization": "ltcore.components",
     "Reporter": "ltcore.components",
     "Seeds": "ltcore.components",
+    "CheckpointError": "ltcore.errors",
+    "RunningElsewhereError": "ltcore.errors",
+    "StoppedError": "ltcore.errors",
     "DataError": "ltcore.errors",
     "ExistingResultsError": "ltcore.errors",
     "LtcoreError": "ltcore.errors",
@@ -100,6 +106,7 @@ _MODULE_OF = {
 
 __all__ = [
     "Backbone",
+    "CheckpointError",
     "Classes",
     "Comparison",
     "CosineHead",
@@ -124,10 +131,12 @@ __all__ = [
     "ResultsFileError",
     "RunInfo",
     "RunSpec",
+    "RunningElsewhereError",
     "Seeds",
     "SpecError",
     "Split",
     "Splits",
+    "StoppedError",
     "SurroundingsError",
     "build_backbone",
     "build_loss",

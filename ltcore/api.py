@@ -14,7 +14,7 @@ from ltcore.documents import read_document
 from ltcore.plugins import load_plugins
 from ltcore.resolution import parse_spec, resolve, resolve_component
 from ltcore.results import Results
-from ltcore.running.start import finished_results, train_and_test
+from ltcore.running.start import Options, finished_results, tidy, train_and_test
 from ltcore.spec import RunSpec
 from ltcore.splits import Classes, Splits
 
@@ -39,16 +39,22 @@ def run(
     spec: RunSpec | Mapping[str, Any],
     out: str | os.PathLike[str] = "results",
     plugins: Sequence[Any] = (),
+    *,
+    fresh: bool = False,
+    force: bool = False,
 ) -> Results:
     """Train and test what a spec describes, and publish its results file.
 
-    A run that is finished already is not repeated: its results are read and returned. Nothing is
-    printed, no signal handler is installed, and the global random state of torch is put back.
+    A run that is finished already is not repeated: its results are read and returned. One that was
+    interrupted goes on from its checkpoint. Nothing is printed, no signal handler is installed, and
+    the global random state of torch is put back.
 
     Args:
         spec: a spec or its JSON as a dict.
         out: the folder of the results file, made where it is missing.
         plugins: modules or objects with ltcore's hooks, besides the installed ones.
+        fresh: begin anew where the run was interrupted.
+        force: run although there are results, which are kept aside as ``<name>.h5.1``.
 
     Returns:
         What is in the results file; ``path`` says where it is.
@@ -58,8 +64,12 @@ def run(
     """
     catalogue = load_plugins(*plugins)
     resolved = resolve(spec, catalogue)
-    finished = finished_results(resolved, Path(out), catalogue)
-    return finished or train_and_test(resolved, Path(out), catalogue)
+    finished = None if force else finished_results(resolved, Path(out), catalogue)
+    if finished is not None:
+        tidy(resolved, Path(out))
+        return finished
+    options = Options(fresh=fresh, force=force)
+    return train_and_test(resolved, Path(out), catalogue, options)
 
 
 def load_dataset(component: Component, seed: int = 42, plugins: Sequence[Any] = ()) -> Splits:

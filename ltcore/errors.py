@@ -7,9 +7,12 @@
     ├── PluginError             2  a plugin that the run needs is missing or broken
     ├── ExistingResultsError    2  the name is taken by a finished run of another spec
     ├── ResultsFileError        3  a results file could not be read
+    ├── CheckpointError         2  an interrupted run cannot go on as it was begun
     ├── NonFiniteError          4  a loss, gradient or logit became NaN or infinite
-    └── SurroundingsError       5  no such device, no permission, disk full
-        └── DataError           5  images or labels are missing, damaged or too few
+    ├── SurroundingsError       5  no such device, no permission, disk full
+    │   └── DataError           5  images or labels are missing, damaged or too few
+    ├── RunningElsewhereError   6  another process is running this run
+    └── StoppedError           75  asked to stop; the same command goes on
 
 A message says what is wrong, where, and how to mend it, in that order.
 """
@@ -78,6 +81,12 @@ class ResultsFileError(LtcoreError):
     exit_code = 3
 
 
+class CheckpointError(LtcoreError):
+    """An interrupted run cannot go on: its checkpoint is damaged, or the spec is another."""
+
+    exit_code = 2
+
+
 class NonFiniteError(LtcoreError):
     """A loss, gradient or logit became NaN or infinite."""
 
@@ -92,6 +101,18 @@ class SurroundingsError(LtcoreError):
 
 class DataError(SurroundingsError):
     """Images or labels are missing, damaged or too few."""
+
+
+class RunningElsewhereError(LtcoreError):
+    """Another process is running this run."""
+
+    exit_code = 6
+
+
+class StoppedError(LtcoreError):
+    """The run was asked to stop; started again, it goes on from its checkpoint."""
+
+    exit_code = 75
 
 
 class LtcoreWarning(UserWarning):

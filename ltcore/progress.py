@@ -18,6 +18,7 @@ class RunInfo:
         num_classes: K.
         parameters: of the model, trainable and frozen.
         device: as torch writes it.
+        epoch, step: where training begins, from 0; further on in a run that was interrupted.
     """
 
     name: str
@@ -29,6 +30,8 @@ class RunInfo:
     num_classes: int
     parameters: int
     device: str
+    epoch: int = 0
+    step: int = 0
 
 
 @dataclass(frozen=True)

@@ -32,9 +32,26 @@ def publish(content: memoryview, target: Path) -> None:
     """
     content[:USER_BLOCK] = _user_block(hashlib.sha256(content[USER_BLOCK:]).hexdigest())
     workspace = target.with_suffix("")
-    temporary = workspace / "results.h5.tmp"
     try:
-        workspace.mkdir(parents=True, exist_ok=True)
+        publish_bytes(content, target, workspace / "results.h5.tmp")
+    finally:
+        with contextlib.suppress(OSError):
+            workspace.rmdir()
+
+
+def publish_bytes(content: memoryview, target: Path, temporary: Path) -> None:
+    """Put a file in place: write, fsync, rename, fsync of the folder.
+
+    Args:
+        content: of the file.
+        target: where it goes; what is there gives way.
+        temporary: where it is written first, on the same file system.
+
+    Raises:
+        SurroundingsError: disk full, or no permission; what was at ``target`` is as it was.
+    """
+    try:
+        temporary.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
             file.write(content)
             file.flush()
@@ -46,7 +63,6 @@ def publish(content: memoryview, target: Path) -> None:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-            workspace.rmdir()
 
 
 def verify(path: Path) -> bool:

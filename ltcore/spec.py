@@ -209,6 +209,12 @@ class Training(Declaration):
         "last where validation and test are the same images.",
     )
     keep_last: bool = Field(default=False, description="Store the last epoch's logits as well.")
+    checkpoint_minutes: float = Parameter(
+        default=10.0,
+        gt=0,
+        description="How long an epoch may go on without a checkpoint; each epoch ends with one.",
+        affects_outcome=False,
+    )
 
 
 class SeedOverrides(Declaration):

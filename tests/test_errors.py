@@ -22,6 +22,9 @@ from ltcore.errors import Mistake, one_line, printable
         (ltcore.NonFiniteError, ltcore.LtcoreError, 4),
         (ltcore.SurroundingsError, ltcore.LtcoreError, 5),
         (ltcore.DataError, ltcore.SurroundingsError, 5),
+        (ltcore.CheckpointError, ltcore.LtcoreError, 2),
+        (ltcore.RunningElsewhereError, ltcore.LtcoreError, 6),
+        (ltcore.StoppedError, ltcore.LtcoreError, 75),
     ],
 )
 def test_error_has_its_place_and_exit_code(error, base, exit_code):
@@ -32,7 +35,7 @@ def test_error_has_its_place_and_exit_code(error, base, exit_code):
 def test_the_tree_in_the_docstring_is_the_tree():
     import ltcore.errors as module
 
-    drawn = re.findall(r"(\w+Error) +(\d)  ", module.__doc__)
+    drawn = re.findall(r"(\w+Error) +(\d+)  ", module.__doc__)
     errors = [value for value in vars(module).values() if isinstance(value, type)]
     errors = [error for error in errors if issubclass(error, ltcore.LtcoreError)]
     assert sorted(drawn) == sorted((error.__name__, str(error.exit_code)) for error in errors)

@@ -34,6 +34,8 @@ LAYERS = (
         "documents",
         "mistakes",
         "predictions",
+        "locking",
+        "stopping",
     },
     {"errors"},
 )
@@ -54,6 +56,8 @@ HOMES = {
     "matplotlib": ("ltcore.reporting.reporters.html",),
     "jinja2": ("ltcore.reporting.reporters.html",),
     "pandas": ("ltcore.comparison",),
+    "filelock": ("ltcore.locking",),
+    "safetensors": ("ltcore.running.checkpoints", "ltcore_backbones"),
     "h5py": ("ltcore.results", "ltcore.hdf5"),
     "pluggy": ("ltcore.hookspecs", "ltcore.plugins"),
 }

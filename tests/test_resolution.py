@@ -62,6 +62,7 @@ def test_resolve_fills_every_default(resolved):
             "compile": False,
             "select": "best",
             "keep_last": False,
+            "checkpoint_minutes": 10.0,
         },
     }
 
@@ -150,7 +151,8 @@ def test_every_mistake_of_core_and_components_is_told_in_the_order_of_the_fields
         (
             "spec.json: training.momentum: unknown field. Did you mean "
             "'training.optimizer.momentum'? Known here: epochs, batch_size, eval_batch_size, "
-            "optimizer, scheduler, device, precision, compile, select, keep_last"
+            "optimizer, scheduler, device, precision, compile, select, keep_last, "
+            "checkpoint_minutes"
         ),
     ]
 

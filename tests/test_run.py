@@ -135,7 +135,8 @@ def test_run_returns_what_the_file_holds(tmp_path):
     assert list(read.train_ids) == list(results.train_ids)
     assert read.environment["torch"] == torch.__version__
     assert read.plugins["ltcore-losses"]
-    assert list(tmp_path.iterdir()) == [results.path]
+    weights = results.path.with_suffix(".safetensors")
+    assert sorted(tmp_path.iterdir()) == [results.path, weights]
 
 
 def test_run_metrics_are_those_of_the_file_to_the_last_bit(tmp_path):

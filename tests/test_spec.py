@@ -55,6 +55,7 @@ def test_spec_defaults_are_the_study_s():
         "compile": False,
         "select": None,
         "keep_last": False,
+        "checkpoint_minutes": 10.0,
     }
     assert stored["seeds"] == {"data": None, "init": None, "order": None, "split": 42}
 
@@ -196,7 +197,7 @@ def test_a_whole_number_is_a_number():
             (
                 "training.lr: unknown field. Did you mean 'training.optimizer.lr'? Known here: "
                 "epochs, batch_size, eval_batch_size, optimizer, scheduler, device, precision, "
-                "compile, select, keep_last"
+                "compile, select, keep_last, checkpoint_minutes"
             ),
         ),
         (

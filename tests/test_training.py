@@ -11,7 +11,7 @@ import ltcore
 from ltcore.components import IMAGENET_NORMALIZATION
 from ltcore.running.augmentation import Augmentation
 from ltcore.running.batches import Batches
-from ltcore.running.training import TrainingState, train
+from ltcore.running.training import EpochSums, TrainingState, train
 from ltcore.spec import Training, Transform
 
 CPU = torch.device("cpu")
@@ -45,8 +45,10 @@ def parts(settings: Training):
     )
     state = TrainingState(
         model=model,
+        criterion=Noisy(),
         optimizer=torch.optim.Adam(model.parameters()),
         scaler=torch.amp.GradScaler("cpu", enabled=settings.precision == "fp16"),
+        sums=EpochSums(CPU),
     )
     augmentation = Augmentation(Transform(size=8), Plain(), seed=3, device=CPU)
     batches = [Batches(split(n, n), augmentation, batch_size=8, device=CPU) for n in (30, 20)]
@@ -58,10 +60,11 @@ def go_on(state, batches, epochs, precision="fp32"):
     with torch.random.fork_rng([]):
         train(
             state,
-            Noisy(),
             *batches,
             settings=settings,
             seeds=ltcore.Seeds(),
+            between_steps=lambda state: None,
+            save=lambda state: None,
             after_epoch=lambda row: None,
         )
 
@@ -119,15 +122,17 @@ def test_train_names_the_first_bad_step(where):
             return values * (torch.nan if where == "loss" else 1)
 
     state, batches = parts(Training())
+    state.criterion = Bad()
     if where == "logits":
         state.model.append(NanFrom(2))
     with pytest.raises(ltcore.NonFiniteError, match="epoch 0, step 2: .*learning rate 0.001"):
         train(
             state,
-            Bad(),
             *batches,
             settings=Training(epochs=1),
             seeds=ltcore.Seeds(),
+            between_steps=lambda state: None,
+            save=lambda state: None,
             after_epoch=lambda row: None,
         )
 

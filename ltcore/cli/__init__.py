@@ -63,7 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code: 0 done, 1 the run failed, 2 wrong command line, spec or plugin, 3 unreadable
-        results files, 4 non-finite numbers, 5 surroundings, 130 interrupted.
+        results files, 4 non-finite numbers, 5 surroundings, 6 run by another process, 75 stopped
+        by a signal, 130 interrupted.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     with warnings.catch_warnings():
@@ -74,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             error.show()
             return error.exit_code if isinstance(error, click.UsageError) else 1
         except click.Abort:
-            click.echo("interrupted; the same command starts it again", err=True)
+            click.echo("interrupted; the same command goes on", err=True)
             return INTERRUPTED
         except BrokenPipeError:
             sys.stderr.close()

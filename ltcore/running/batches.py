@@ -54,10 +54,15 @@ class Batches:
         """How many batches there are."""
         return math.ceil(len(self.labels) / self._batch_size)
 
-    def training(self, epoch: int) -> Iterator[Batch]:
-        """Every image once, augmented, in the epoch's order."""
+    def training(self, epoch: int, first: int = 0) -> Iterator[Batch]:
+        """Every image once, augmented, in the epoch's order.
+
+        Args:
+            epoch: from 0.
+            first: the batch to begin with, from 0.
+        """
         order = epoch_order(self._augmentation.seed, epoch, len(self.labels))
-        for chosen in torch.split(order.to(self._images.device), self._batch_size):
+        for chosen in torch.split(order.to(self._images.device), self._batch_size)[first:]:
             images = self._images[chosen].to(self._device)
             index = chosen.to(self._device)
             yield Batch(self._augmentation.train(images, index, epoch), self.labels[index])

@@ -30,33 +30,43 @@ from ltcore.running.building import (
     trained_prior,
 )
 from ltcore.running.checking import blame
+from ltcore.running.checkpoints import Checkpoints, publish_weights
 from ltcore.running.devices import choose_device, environment
 from ltcore.running.optimization import build_optimizer
 from ltcore.running.prediction import predict
-from ltcore.running.training import TrainingState, train
+from ltcore.running.training import EpochSums, TrainingState, train
 from ltcore.splits import Splits
+from ltcore.stopping import StopRequest
 
 Selection = Literal["val", "last", "test"]
 
 
-def execute(resolved: ResolvedSpec, path: Path, plugins: Sequence[Plugin]) -> Results:
-    """Run a resolved spec from its first epoch to its results file.
+def execute(
+    resolved: ResolvedSpec, path: Path, plugins: Sequence[Plugin], stop: StopRequest
+) -> Results:
+    """Run a resolved spec from its checkpoint, or its first epoch, to its results file.
 
     Args:
         resolved: the spec and its components.
-        path: where the results file goes.
+        path: where the results file goes; the weights stand beside it, the checkpoint in the
+            folder of its name.
         plugins: whose notification hooks are called.
+        stop: a way to ask the run to stop.
 
     Raises:
         LtcoreError: see :mod:`ltcore.errors` for the kinds.
     """
     device = choose_device(resolved.spec.training.device)
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        return _execute(resolved, path, device, Listeners(plugins))
+        return _execute(resolved, path, device, Listeners(plugins), stop)
 
 
 def _execute(
-    resolved: ResolvedSpec, path: Path, device: torch.device, listeners: Listeners
+    resolved: ResolvedSpec,
+    path: Path,
+    device: torch.device,
+    listeners: Listeners,
+    stop: StopRequest,
 ) -> Results:
     begun = time.monotonic()
     spec, settings = resolved.spec, resolved.spec.training
@@ -74,11 +84,18 @@ def _execute(
     batches = _batches(splits, resolved, device)
     state = TrainingState(
         model=model,
+        criterion=criterion,
         optimizer=build_optimizer(settings.optimizer, model.parameters()),
         scaler=torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16"),
+        sums=EpochSums(device),
     )
+    checkpoints = Checkpoints(
+        path.with_suffix("") / "checkpoint.pt", minutes=settings.checkpoint_minutes, stop=stop
+    )
+    checkpoints.restore(state)
+    earlier = state.seconds + sum(row.seconds for row in state.history)
 
-    run = _run_info(resolved, splits, model, path, device)
+    run = _run_info(resolved, splits, state, path, device)
     listeners.notify("ltcore_run_started", spec=spec, run=run)
 
     def after_epoch(row: EpochRow) -> None:
@@ -86,16 +103,19 @@ def _execute(
 
     if settings.compile:
         model.compile()
-    with blame(f"{resolved.described('backbone')}, or {resolved.described('loss')},"):
+    blamed = f"{resolved.described('backbone')}, or {resolved.described('loss')},"
+    with stop.waiting(), blame(blamed):
         train(
             state,
-            criterion,
             batches["train"],
             batches["val"],
             settings=settings,
             seeds=seeds,
+            between_steps=checkpoints.between_steps,
+            save=checkpoints.save,
             after_epoch=after_epoch,
         )
+    stop.refuse()
     last = _predictions(model, splits, batches, settings.precision) if settings.keep_last else {}
     epoch, selection = _select_weights(state, resolved, splits)
     chosen = _predictions(model, splits, batches, settings.precision)
@@ -114,7 +134,7 @@ def _execute(
         val_is_test=splits.val_is_test,
         trained_prior=trained_prior(resolved.loss),
         parameters=run.parameters,
-        seconds=time.monotonic() - begun,
+        seconds=earlier + time.monotonic() - begun,
         ltcore_version=version("ltcore"),
         plugins=resolved.plugins,
         environment=environment(device),
@@ -122,6 +142,7 @@ def _execute(
         path=path,
         verified=True,
     )
+    publish_weights(model, path.with_suffix(".safetensors"))
     write_results(results, path)
     listeners.notify("ltcore_run_finished", results=results)
     return results
@@ -144,7 +165,7 @@ def _batches(splits: Splits, resolved: ResolvedSpec, device: torch.device) -> di
 
 
 def _run_info(
-    resolved: ResolvedSpec, splits: Splits, model: nn.Module, path: Path, device: torch.device
+    resolved: ResolvedSpec, splits: Splits, state: TrainingState, path: Path, device: torch.device
 ) -> RunInfo:
     return RunInfo(
         name=str(resolved.spec.name),
@@ -154,8 +175,10 @@ def _run_info(
         val_images=len(splits.val),
         test_images=len(splits.test),
         num_classes=len(splits.classes),
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        parameters=sum(parameter.numel() for parameter in state.model.parameters()),
         device=str(device),
+        epoch=state.epoch,
+        step=state.step,
     )
 
 

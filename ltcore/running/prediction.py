@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,8 +14,19 @@ from ltcore.running.devices import autocast
 
 
 @torch.inference_mode()
-def predict(model: nn.Module, batches: Batches, precision: str) -> Tensor:
+def predict(
+    model: nn.Module,
+    batches: Batches,
+    precision: str,
+    before_batch: Callable[[], None] = lambda: None,
+) -> Tensor:
     """(N, K) float32 on the device, from the model in evaluation mode.
+
+    Args:
+        model: images (N, 3, H, W) -> logits (N, K).
+        batches: of the split.
+        precision: ``fp32``, ``bf16`` or ``fp16``.
+        before_batch: called before each batch; what it raises ends the prediction.
 
     Raises:
         PluginError: the model gave something of the wrong form.
@@ -21,6 +34,7 @@ def predict(model: nn.Module, batches: Batches, precision: str) -> Tensor:
     model.eval()
     parts = []
     for images in batches.evaluation():
+        before_batch()
         with autocast(images.device, precision):
             logits = model(images)
         check_predicted_logits(logits, images)

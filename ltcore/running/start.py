@@ -1,14 +1,51 @@
-"""The part of a run that needs no torch: is it finished already, and where does it go?"""
+"""The part of a run that needs no torch: is it finished, begun, or another process's?
+
+One process at a time writes in a run's own folder, ``<out>/<name>/``, which is there while the run
+is not finished: ``begun.json`` says of which spec it is, ``checkpoint.pt`` how far it has come.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from ltcore.errors import ExistingResultsError, LtcoreError, ResultsFileError
+from ltcore.errors import (
+    CheckpointError,
+    ExistingResultsError,
+    LtcoreError,
+    ResultsFileError,
+    RunningElsewhereError,
+    SurroundingsError,
+)
+from ltcore.locking import is_held_or_left, only_writer
 from ltcore.outcome import ResolvedSpec
 from ltcore.plugins import Catalogue
+from ltcore.publishing import publish_bytes
 from ltcore.resolution import resolve
 from ltcore.results import Results, read_results
+from ltcore.stopping import StopRequest
+
+_BEGUN = "begun.json"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to do with what is there already.
+
+    Attributes:
+        fresh: forget an interrupted run and begin anew.
+        force: run although there are results; they are kept aside.
+        keep_folder: leave the run's own folder when it is finished.
+    """
+
+    fresh: bool = False
+    force: bool = False
+    keep_folder: bool = False
 
 
 def results_path(resolved: ResolvedSpec, out: Path) -> Path:
@@ -30,32 +67,123 @@ def finished_results(resolved: ResolvedSpec, out: Path, catalogue: Catalogue) ->
         before = resolve(results.spec, catalogue).outcome()
     except ResultsFileError as error:
         raise ExistingResultsError(
-            f"{error}\n  It stands where this run's results would go; move it away first."
+            f"{error}\n  It stands where this run's results would go; move it away first, or let "
+            "--force put it aside."
         ) from None
     except LtcoreError as error:
         raise ExistingResultsError(
             f"{path}: holds the results of a spec that the installed plugins cannot read:\n"
-            f"{error}\n  Give the new spec another name or --out."
+            f"{error}\n  Give the new spec another name or --out, or let --force put it aside."
         ) from None
-    now = resolved.outcome()
-    fields = [key for key in {**now, **before} if now.get(key) != before.get(key)]
-    if fields:
-        lines = [
-            f"  {field}: {before.get(field)!r} there, {now.get(field)!r} here" for field in fields
-        ]
+    differing = _differing(resolved.outcome(), before)
+    if differing:
         raise ExistingResultsError(
-            f"{path}: holds the results of another spec:\n" + "\n".join(lines) + "\n"
-            "  Give this spec another name or --out, or move that file away."
+            f"{path}: holds the results of another spec:\n{differing}\n"
+            "  Give this spec another name or --out, or let --force put that file aside."
         )
     return results
 
 
-def train_and_test(resolved: ResolvedSpec, out: Path, catalogue: Catalogue) -> Results:
-    """Run a resolved spec that is not finished.
+def tidy(resolved: ResolvedSpec, out: Path) -> None:
+    """Remove the folder of a finished run that was killed before it could do so itself."""
+    folder = results_path(resolved, out).with_suffix("")
+    if is_held_or_left(folder):
+        with (
+            contextlib.suppress(RunningElsewhereError),
+            only_writer(folder, str(resolved.spec.name)),
+        ):
+            _forget(folder)
+
+
+def train_and_test(
+    resolved: ResolvedSpec,
+    out: Path,
+    catalogue: Catalogue,
+    options: Options | None = None,
+    stop: StopRequest | None = None,
+) -> Results:
+    """Run a resolved spec, from where it was interrupted if it was.
+
+    Args:
+        resolved: the spec and its components.
+        out: the folder of the results file.
+        catalogue: whose plugins are told of the run.
+        options: what to do with what is there already.
+        stop: a way to ask the run to stop.
+
+    Returns:
+        The results; those of another process, where it finished the run in the meantime.
 
     Raises:
-        LtcoreError: see :mod:`ltcore.errors` for the kinds.
+        RunningElsewhereError: another process is running this run.
+        CheckpointError: an interrupted run of another spec, or a damaged one, is in the way.
+        LtcoreError: see :mod:`ltcore.errors` for the other kinds.
     """
-    from ltcore.running.engine import execute  # torch takes seconds to import
+    options = options or Options()
+    path = results_path(resolved, out)
+    folder = path.with_suffix("")
+    with only_writer(folder, str(resolved.spec.name)):
+        if options.force:
+            _put_aside(path)
+        finished = finished_results(resolved, out, catalogue)
+        if finished is not None:
+            _forget(folder)
+            return finished
+        if options.fresh:
+            _forget(folder)
+        _begin(folder, resolved)
+        from ltcore.running.engine import execute  # torch takes seconds to import
 
-    return execute(resolved, results_path(resolved, out), catalogue.plugins)
+        results = execute(resolved, path, catalogue.plugins, stop or StopRequest())
+        if not options.keep_folder:
+            _forget(folder)
+        return results
+
+
+def _begin(folder: Path, resolved: ResolvedSpec) -> None:
+    """Note of which spec the folder's checkpoint is, or see that it is of this one."""
+    begun, outcome = folder / _BEGUN, resolved.outcome()
+    if begun.exists():
+        try:
+            before = json.loads(begun.read_text(encoding="utf-8"))["outcome"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CheckpointError(
+                f"{begun}: cannot be read: {error}. Start the run anew with --fresh."
+            ) from None
+        differing = _differing(json.loads(json.dumps(outcome)), before)
+        if differing:
+            raise CheckpointError(
+                f"{folder}: holds an interrupted run of another spec:\n{differing}\n"
+                "  Give this spec another name or --out, or begin anew with --fresh."
+            )
+    else:
+        content = json.dumps({"outcome": outcome}, indent=2).encode()
+        publish_bytes(memoryview(content), begun, folder / "begun.tmp")
+
+
+def _forget(folder: Path) -> None:
+    """Remove all that an interrupted run left, but the lock."""
+    try:
+        for item in folder.iterdir():
+            if item.name not in ("lock", "holder.json"):
+                shutil.rmtree(item) if item.is_dir() else item.unlink()
+    except OSError as error:
+        raise SurroundingsError(f"{folder}: cannot be emptied: {error.strerror}") from None
+
+
+def _put_aside(path: Path) -> None:
+    """Rename a results file to ``<name>.h5.1``, or the next number that is free."""
+    if not path.exists():
+        return
+    number = 1
+    while (aside := path.with_name(f"{path.name}.{number}")).exists():
+        number += 1
+    path.rename(aside)
+
+
+def _differing(now: Mapping[str, Any], before: Mapping[str, Any]) -> str:
+    """A line for each field in which two specs differ; empty where there is none."""
+    fields = [key for key in {**now, **before} if now.get(key) != before.get(key)]
+    return "\n".join(
+        f"  {field}: {before.get(field)!r} there, {now.get(field)!r} here" for field in fields
+    )

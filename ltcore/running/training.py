@@ -36,21 +36,74 @@ class BestEpoch:
     weights: dict[str, Tensor]
 
 
+class EpochSums:
+    """Running sums of one epoch, on the device: nothing is read between its steps.
+
+    Args:
+        device: where the steps run.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.loss = torch.zeros((), dtype=torch.float64, device=device)
+        self.correct = torch.zeros((), dtype=torch.int64, device=device)
+        self.first_bad_step = torch.full((), -1, dtype=torch.int64, device=device)
+        self.images = 0
+
+    def add(
+        self, step: int, loss: Tensor, logits: Tensor, labels: Tensor, gradients: list[Tensor]
+    ) -> None:
+        """Add one step; what is not finite is noted with the first step that had it."""
+        finite = torch.isfinite(loss) & torch.isfinite(logits).all()
+        if gradients:
+            finite &= torch.isfinite(torch.nn.utils.get_total_norm(gradients))
+        bad = ~finite & (self.first_bad_step < 0)
+        self.first_bad_step = torch.where(bad, step, self.first_bad_step)
+        self.loss += loss.double() * len(labels)
+        self.correct += (logits.argmax(dim=1) == labels).sum()
+        self.images += len(labels)
+
+    def means(self) -> tuple[float, float]:
+        """Mean loss and top-1 of the epoch's images."""
+        return float(self.loss) / self.images, float(self.correct) / self.images
+
+    def state_dict(self) -> dict[str, float]:
+        """The sums as numbers; finite ones, or there is no checkpoint."""
+        return {
+            "loss": float(self.loss),
+            "correct": int(self.correct),
+            "images": self.images,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`state_dict` gave."""
+        self.loss.fill_(state["loss"])
+        self.correct.fill_(state["correct"])
+        self.images = state["images"]
+
+
 @dataclass
 class TrainingState:
     """Everything that changes while a run trains.
 
     Attributes:
-        model, optimizer, scaler: PyTorch's own, with state dicts.
-        epoch: the next one to train, from 0.
+        model, criterion, optimizer, scaler: PyTorch's own, with state dicts.
+        sums: of the epoch's steps so far.
+        epoch: the one that is being trained, from 0.
+        step: the next one of the epoch, from 0.
+        seconds: wall time of the epoch so far, in this process and those before.
         history: a row for each finished epoch.
         best: the epoch with the highest validation top-1 so far, the earlier one at a tie.
     """
 
     model: nn.Module
+    criterion: nn.Module
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
+    sums: EpochSums
     epoch: int = 0
+    step: int = 0
+    seconds: float = 0.0
     history: list[EpochRow] = field(default_factory=list)
     best: BestEpoch | None = None
 
@@ -61,15 +114,35 @@ class TrainingState:
             copies = {name: value.detach().clone() for name, value in weights}
             self.best = BestEpoch(row.epoch, row.val_top1, copies)
         self.history.append(row)
-        self.epoch = row.epoch + 1
+        self.epoch, self.step, self.seconds = row.epoch + 1, 0, 0.0
+        self.sums = EpochSums(self.sums.device)
+
+    def refuse_non_finite(self) -> None:
+        """Read what the steps of the epoch so far noted on the device.
+
+        Raises:
+            NonFiniteError: the loss, a gradient or a logit of a step was not finite.
+        """
+        step = int(self.sums.first_bad_step)
+        if step >= 0:
+            lr = self.optimizer.param_groups[0]["lr"]
+            raise NonFiniteError(
+                f"epoch {self.epoch}, step {step}: the loss, a gradient or a logit became NaN or "
+                f"infinite (learning rate {lr:g}). Lower training.optimizer.lr, add warm-up, or "
+                "use fp32."
+            )
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain values: what :meth:`load_state_dict` restores."""
         return {
             "model": self.model.state_dict(),
+            "criterion": self.criterion.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
+            "sums": self.sums.state_dict(),
             "epoch": self.epoch,
+            "step": self.step,
+            "seconds": self.seconds,
             "history": [asdict(row) for row in self.history],
             "best": None if self.best is None else vars(self.best),
         }
@@ -77,91 +150,105 @@ class TrainingState:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what :meth:`state_dict` gave."""
         self.model.load_state_dict(state["model"])
+        self.criterion.load_state_dict(state["criterion"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
-        self.epoch = state["epoch"]
+        self.sums.load_state_dict(state["sums"])
+        self.epoch, self.step, self.seconds = state["epoch"], state["step"], state["seconds"]
         self.history = [EpochRow(**row) for row in state["history"]]
         self.best = None if state["best"] is None else BestEpoch(**state["best"])
 
 
 def train(
     state: TrainingState,
-    criterion: nn.Module,
     train_batches: Batches,
     val_batches: Batches,
     *,
     settings: Training,
     seeds: Seeds,
+    between_steps: Callable[[TrainingState], None],
+    save: Callable[[TrainingState], None],
     after_epoch: Callable[[EpochRow], None],
 ) -> None:
-    """Train from the state's epoch to the last.
+    """Train from the state's epoch and step to the last.
 
     Args:
         state: where training stands; changed in place.
-        criterion: (logits (N, K), labels (N,)) -> scalar, on the device.
         train_batches: the images to learn from.
         val_batches: the images that choose the best epoch.
         settings: epochs, learning rate and precision.
         seeds: ``init`` drives dropout and the loss's draws.
+        between_steps: called when the state is whole: after each step of training, before each
+            batch of validation, and after each epoch. What it raises ends the training.
+        save: called with the state at each epoch's end, before anybody is told of the epoch.
         after_epoch: called with each epoch's row.
 
     Raises:
         NonFiniteError: a loss, gradient or logit became NaN or infinite.
         PluginError: model or criterion gave something of the wrong form.
     """
-    device = train_batches.labels.device
-    generator = torch.Generator(device)
-    for module in criterion.modules():
-        if isinstance(module, PerSampleLoss):
-            module.generator = generator
+    losses = [part for part in state.criterion.modules() if isinstance(part, PerSampleLoss)]
+    generator = torch.Generator(train_batches.labels.device)
+    for loss in losses:
+        loss.generator = generator
     while state.epoch < settings.epochs:
-        begun = time.monotonic()
-        epoch, lr = state.epoch, learning_rate(settings, state.epoch)
+        lr = learning_rate(settings, state.epoch)
         for group in state.optimizer.param_groups:
             group["lr"] = lr
-        for module in criterion.modules():
-            if isinstance(module, PerSampleLoss):
-                module.start_epoch(epoch)
-        sums = _train_epoch(state, criterion, train_batches, settings, seeds.init, generator)
-        train_loss, train_top1 = sums.read(epoch, lr)
-        logits = predict(state.model, val_batches, settings.precision)
+        for loss in losses:
+            loss.start_epoch(state.epoch)
+        _train_epoch(state, train_batches, settings, seeds.init, generator, between_steps)
+        begun = time.monotonic()
+        state.refuse_non_finite()
+        train_loss, train_top1 = state.sums.means()
+        logits = predict(
+            state.model,
+            val_batches,
+            settings.precision,
+            before_batch=lambda: between_steps(state),
+        )
         val_loss, val_top1 = score(logits, val_batches.labels)
         if not torch.isfinite(logits).all():
             raise NonFiniteError(
-                f"epoch {epoch}: a validation logit is NaN or infinite (learning rate {lr:g}). "
-                "Lower training.optimizer.lr, add warm-up, or use fp32."
+                f"epoch {state.epoch}: a validation logit is NaN or infinite (learning rate "
+                f"{lr:g}). Lower training.optimizer.lr, add warm-up, or use fp32."
             )
-        seconds = time.monotonic() - begun
-        row = EpochRow(epoch, lr, train_loss, train_top1, val_loss, val_top1, seconds)
+        seconds = state.seconds + time.monotonic() - begun
+        row = EpochRow(state.epoch, lr, train_loss, train_top1, val_loss, val_top1, seconds)
         state.finish_epoch(row)
+        save(state)
         after_epoch(row)
+        between_steps(state)
 
 
 def _train_epoch(
     state: TrainingState,
-    criterion: nn.Module,
     batches: Batches,
     settings: Training,
     seed: int,
     generator: torch.Generator,
-) -> _EpochSums:
+    between_steps: Callable[[TrainingState], None],
+) -> None:
     model, optimizer, scaler = state.model.train(), state.optimizer, state.scaler
-    criterion.train()
-    sums = _EpochSums(batches.labels.device)
-    for step, (images, labels) in enumerate(batches.training(state.epoch)):
-        torch.manual_seed(step_seed(seed, state.epoch, step, Purpose.MODEL))
-        generator.manual_seed(step_seed(seed, state.epoch, step, Purpose.LOSS))
+    criterion = state.criterion.train()
+    begun, before = time.monotonic(), state.seconds
+    for images, labels in batches.training(state.epoch, first=state.step):
+        epoch, step = state.epoch, state.step
+        torch.manual_seed(step_seed(seed, epoch, step, Purpose.MODEL))
+        generator.manual_seed(step_seed(seed, epoch, step, Purpose.LOSS))
         with autocast(images.device, settings.precision):
             logits = model(images)
-        check_logits(logits, labels, state.epoch, step)
+        check_logits(logits, labels, epoch, step)
         loss = criterion(logits, labels)
-        check_loss_value(loss, state.epoch, step)
+        check_loss_value(loss, epoch, step)
         scaler.scale(loss).backward()
-        sums.add(step, loss.detach(), logits.detach(), labels, _gradients(model, scaler))
+        state.sums.add(step, loss.detach(), logits.detach(), labels, _gradients(model, scaler))
         scaler.step(optimizer)
         scaler.update()
         optimizer.zero_grad(set_to_none=True)
-    return sums
+        state.step += 1
+        state.seconds = before + time.monotonic() - begun
+        between_steps(state)
 
 
 def _gradients(model: nn.Module, scaler: torch.amp.GradScaler) -> list[Tensor]:
@@ -169,39 +256,3 @@ def _gradients(model: nn.Module, scaler: torch.amp.GradScaler) -> list[Tensor]:
     if scaler.is_enabled():
         return []
     return [p.grad for p in model.parameters() if p.grad is not None]
-
-
-class _EpochSums:
-    """Running sums of one epoch, on the device: nothing is read before the epoch's end."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.loss = torch.zeros((), dtype=torch.float64, device=device)
-        self.correct = torch.zeros((), dtype=torch.int64, device=device)
-        self.first_bad_step = torch.full((), -1, dtype=torch.int64, device=device)
-        self.images = 0
-
-    def add(
-        self, step: int, loss: Tensor, logits: Tensor, labels: Tensor, gradients: list[Tensor]
-    ) -> None:
-        finite = torch.isfinite(loss) & torch.isfinite(logits).all()
-        if gradients:
-            finite &= torch.isfinite(torch.nn.utils.get_total_norm(gradients))
-        bad = ~finite & (self.first_bad_step < 0)
-        self.first_bad_step = torch.where(bad, step, self.first_bad_step)
-        self.loss += loss.double() * len(labels)
-        self.correct += (logits.argmax(dim=1) == labels).sum()
-        self.images += len(labels)
-
-    def read(self, epoch: int, lr: float) -> tuple[float, float]:
-        """Mean loss and top-1 of the epoch.
-
-        Raises:
-            NonFiniteError: some step's loss, gradient or logits were not finite.
-        """
-        if int(self.first_bad_step) >= 0:
-            raise NonFiniteError(
-                f"epoch {epoch}, step {int(self.first_bad_step)}: the loss, a gradient or a logit "
-                f"became NaN or infinite (learning rate {lr:g}). Lower training.optimizer.lr, add "
-                "warm-up, or use fp32."
-            )
-        return float(self.loss) / self.images, float(self.correct) / self.images

@@ -1,0 +1,115 @@
+"""A run's checkpoint: all that training goes on from, published whole or not at all.
+
+``<out>/<name>/checkpoint.pt`` holds tensors and plain values alone, so that it is read with
+``weights_only=True``. There is one: a new one takes the old one's place when it is complete.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ltcore.errors import CheckpointError, one_line
+from ltcore.publishing import publish_bytes
+from ltcore.running.training import TrainingState
+from ltcore.stopping import StopRequest
+
+VERSION = 1
+
+
+class Checkpoints:
+    """Keeps one run's checkpoint while it trains.
+
+    Args:
+        path: the checkpoint's file.
+        minutes: how long an epoch may go on without one.
+        stop: asks training to stop at its next step.
+        clock: seconds that go on evenly.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        minutes: float,
+        stop: StopRequest,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._path = path
+        self._seconds = 60 * minutes
+        self._stop = stop
+        self._clock = clock
+        self._saved_at = clock()
+
+    def restore(self, state: TrainingState) -> bool:
+        """Go on from the checkpoint; whether there is one.
+
+        Raises:
+            CheckpointError: it is damaged, or another ltcore's.
+        """
+        if not self._path.exists():
+            return False
+        try:
+            saved = torch.load(self._path, map_location="cpu", weights_only=True)
+            if saved["version"] != VERSION:
+                raise CheckpointError(self._unusable(f"it has version {saved['version']}"))
+            state.load_state_dict(saved["state"])
+        except CheckpointError:
+            raise
+        except Exception as error:  # what torch raises on damage is not settled
+            raise CheckpointError(self._unusable(one_line(error))) from None
+        self._saved_at = self._clock()
+        return True
+
+    def between_steps(self, state: TrainingState) -> None:
+        """Save where it is time to, or where a stop is asked for.
+
+        Raises:
+            StoppedError: a stop was asked for; the checkpoint is saved.
+            NonFiniteError: a loss, gradient or logit is not finite; nothing is saved.
+            SurroundingsError: disk full, or no permission; the old checkpoint is as it was.
+        """
+        asked = self._stop.asked
+        if asked or self._clock() - self._saved_at >= self._seconds:
+            self.save(state)
+        if asked:
+            self._stop.refuse()
+
+    def save(self, state: TrainingState) -> None:
+        """Put the state in the place of the old checkpoint.
+
+        Raises:
+            NonFiniteError: a loss, gradient or logit is not finite; nothing is saved.
+            SurroundingsError: disk full, or no permission; the old checkpoint is as it was.
+        """
+        state.refuse_non_finite()
+        buffer = io.BytesIO()
+        torch.save({"version": VERSION, "state": state.state_dict()}, buffer)
+        publish_bytes(buffer.getbuffer(), self._path, self._path.with_suffix(".tmp"))
+        self._saved_at = self._clock()
+
+    def _unusable(self, cause: str) -> str:
+        return (
+            f"{self._path}: cannot go on from this checkpoint: {cause}. Start the run anew with "
+            "--fresh, or put a copy of the file back."
+        )
+
+
+def publish_weights(model: nn.Module, path: Path) -> None:
+    """Write a model's weights as safetensors: whole, or not at all.
+
+    Raises:
+        SurroundingsError: disk full, or no permission.
+    """
+    from safetensors.torch import save
+
+    tensors = {
+        name: value.detach().cpu().contiguous().clone()
+        for name, value in model.state_dict().items()
+    }
+    publish_bytes(memoryview(save(tensors)), path, path.with_suffix("") / "weights.tmp")

@@ -1,0 +1,88 @@
+"""Asking a run to stop, and the signals that do: nothing here knows what runs."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+from ltcore.errors import StoppedError
+
+SIGNALS = ("SIGTERM", "SIGUSR1")
+
+
+class StopRequest:
+    """Whether a run is to stop.
+
+    While training, a step ends and a checkpoint is written first (:attr:`waits`); before and after,
+    nothing is lost by stopping at once.
+
+    Attributes:
+        reason: who asked, for the message; empty where nobody did.
+        waits: whether whoever trains looks here between its steps.
+    """
+
+    def __init__(self) -> None:
+        self.reason = ""
+        self.waits = False
+
+    @property
+    def asked(self) -> bool:
+        """Whether somebody asked."""
+        return bool(self.reason)
+
+    def ask(self, reason: str) -> None:
+        """Ask the run to stop.
+
+        Raises:
+            StoppedError: it can stop at once.
+        """
+        self.reason = reason
+        if not self.waits:
+            self.refuse()
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """While training: a request waits for the end of the step."""
+        self.refuse()
+        self.waits = True
+        try:
+            yield
+        finally:
+            self.waits = False
+
+    def refuse(self) -> None:
+        """Stop here where somebody asked.
+
+        Raises:
+            StoppedError: somebody did.
+        """
+        if self.asked:
+            raise StoppedError(f"stopped by {self.reason}; the same command goes on")
+
+
+@contextlib.contextmanager
+def stop_on_signals() -> Iterator[StopRequest]:
+    """A request that SIGTERM and SIGUSR1 make; the handlers before are put back.
+
+    Outside the main thread, where Python lets nobody handle signals, nothing is handled.
+    """
+    stop = StopRequest()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        stop.ask(signal.Signals(number).name)
+
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for name in SIGNALS:
+            number = getattr(signal, name, None)  # Windows has no SIGUSR1
+            if number is not None:
+                before[number] = signal.signal(number, handle)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

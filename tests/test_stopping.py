@@ -1,0 +1,154 @@
+"""SIGTERM and SIGUSR1 end the step and leave a checkpoint; Ctrl-C leaves at once; both go on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+import ltcore
+from ltcore.stopping import StopRequest, stop_on_signals
+
+ROOT = Path(__file__).parents[1]
+SPEC = {
+    "name": "run",
+    "dataset": {"name": "synthetic", "classes": 4, "per_class": 30, "imbalance_factor": 0.5},
+    "backbone": "resnet32",
+    "loss": "focal",
+    "training": {"epochs": 2, "batch_size": 16, "device": "cpu"},
+}
+
+
+def begin(folder):
+    """Start the command; its own process group, so that a whole group can be signalled."""
+    (folder / "spec.json").write_text(json.dumps(SPEC))
+    return subprocess.Popen(
+        [sys.executable, "-m", "ltcore", "run", "spec.json"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # where the tests run in the background, Ctrl-C is ignored, and a child would inherit that
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+
+
+def left(folder):
+    results = ltcore.read_results(folder / "results" / "run.h5")
+    history = {name: column.tobytes() for name, column in results.history.items()}
+    del history["seconds"]
+    weights = (folder / "results" / "run.safetensors").read_bytes()
+    return results.test.logits.tobytes(), weights, history
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("unbroken")
+    process = begin(folder)
+    _, messages = process.communicate(timeout=120)
+    assert process.returncode == 0, messages
+    return left(folder)
+
+
+def wait_for(process, text):
+    for line in process.stderr:
+        if text in line:
+            return
+    pytest.fail(f"{text!r} was never said")
+
+
+@pytest.mark.parametrize(
+    ("name", "group", "moment"),
+    [
+        ("SIGTERM", False, "training, "),
+        ("SIGTERM", True, "epoch 1/2"),
+        ("SIGUSR1", False, "epoch 1/2"),
+        ("SIGTERM", False, "epoch 2/2"),
+    ],
+)
+def test_a_signal_stops_with_75_and_the_same_command_goes_on(
+    tmp_path, unbroken, name, group, moment
+):
+    process = begin(tmp_path)
+    wait_for(process, moment)
+    number = getattr(signal, name)
+    os.killpg(process.pid, number) if group else process.send_signal(number)
+    _, messages = process.communicate(timeout=60)
+    assert process.returncode == 75, messages
+    assert messages.splitlines()[-1] == f"error: stopped by {name}; the same command goes on"
+    assert "Traceback" not in messages
+    again = begin(tmp_path)
+    _, messages = again.communicate(timeout=120)
+    assert again.returncode == 0, messages
+    assert "goes on at epoch" in messages or moment == "training, "
+    assert left(tmp_path) == unbroken
+
+
+def test_a_signal_before_training_stops_at_once(tmp_path, unbroken):
+    process = begin(tmp_path)
+    while not (tmp_path / "results" / "run" / "begun.json").exists():
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    _, messages = process.communicate(timeout=60)
+    assert process.returncode == 75, messages
+    again = begin(tmp_path)
+    _, messages = again.communicate(timeout=120)
+    assert again.returncode == 0, messages
+    assert left(tmp_path) == unbroken
+
+
+def test_ctrl_c_leaves_with_130_and_the_same_command_goes_on(tmp_path, unbroken):
+    process = begin(tmp_path)
+    wait_for(process, "epoch 1/2")
+    process.send_signal(signal.SIGINT)
+    _, messages = process.communicate(timeout=60)
+    assert process.returncode == 130, messages
+    assert "interrupted; the same command goes on" in messages
+    assert "Traceback" not in messages
+    again = begin(tmp_path)
+    _, messages = again.communicate(timeout=120)
+    assert "goes on at epoch" in messages
+    assert left(tmp_path) == unbroken
+
+
+def test_handlers_are_put_back():
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGUSR1)
+    with stop_on_signals():
+        assert signal.getsignal(signal.SIGTERM) != before[0]
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGUSR1)) == before
+
+
+def test_a_thread_handles_no_signals():
+    found = []
+
+    def enter():
+        with stop_on_signals():
+            found.append(signal.getsignal(signal.SIGTERM))
+
+    before = signal.getsignal(signal.SIGTERM)
+    thread = threading.Thread(target=enter)
+    thread.start()
+    thread.join()
+    assert found == [before]
+
+
+def test_a_request_waits_while_training_and_else_stops_at_once():
+    stop = StopRequest()
+    with stop.waiting():
+        stop.ask("somebody")
+        assert stop.asked
+    with pytest.raises(ltcore.StoppedError, match="stopped by somebody"):
+        stop.refuse()
+    with pytest.raises(ltcore.StoppedError), stop.waiting():
+        pytest.fail("it began although it was to stop")
+    with pytest.raises(ltcore.StoppedError, match="stopped by another"):
+        StopRequest().ask("another")
