@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PLUGINS := plugins/ltcore_datasets plugins/ltcore_backbones plugins/ltcore_losses
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test lint format clean
+.PHONY: demo test lint format bench clean
 
 demo: $(INSTALLED)
 	$(BIN)/ltcore run examples/quickstart.json --set loss=cross_entropy --out demo-results
@@ -21,6 +21,9 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+bench: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/report.py
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
