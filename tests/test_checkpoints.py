@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import threading
@@ -169,12 +170,33 @@ def test_a_begun_folder_that_says_nothing_is_named(tmp_path):
 
 def test_force_puts_the_finished_results_aside(tmp_path):
     run(tmp_path)
-    first = (tmp_path / "run.h5").read_bytes()
+    first = [(tmp_path / name).read_bytes() for name in FINISHED]
     run(tmp_path, changed(epochs=3), force=True)
     run(tmp_path, changed(epochs=3), force=True)
-    assert (tmp_path / "run.h5.1").read_bytes() == first
+    assert [(tmp_path / f"{name}.1").read_bytes() for name in FINISHED] == first
     assert len(ltcore.read_results(tmp_path / "run.h5").history["epoch"]) == 3
-    assert names(tmp_path) == ["run.h5", "run.h5.1", "run.h5.2", "run.safetensors"]
+    assert names(tmp_path) == [name + end for name in FINISHED for end in ("", ".1", ".2")]
+
+
+def test_a_kept_folder_is_kept_and_a_forced_run_trains_anew(tmp_path):
+    from ltcore.plugins import load_plugins
+    from ltcore.resolution import resolve
+    from ltcore.running.start import Options, train_and_test
+
+    class Counting:
+        epochs = 0
+
+        @ltcore.hookimpl
+        def ltcore_epoch_finished(self, run, row):
+            self.epochs += 1
+
+    counting = Counting()
+    catalogue = load_plugins(Plugin(), counting)
+    resolved = resolve(dict(SPEC), catalogue)
+    train_and_test(resolved, tmp_path, catalogue, Options(keep_folder=True))
+    assert names(tmp_path / "run") == ["begun.json", "checkpoint.pt"]
+    train_and_test(resolved, tmp_path, catalogue, Options(force=True))
+    assert counting.epochs == 8
 
 
 def test_an_epoch_that_became_non_finite_overwrites_no_checkpoint(tmp_path):
@@ -273,6 +295,9 @@ def test_a_full_disk_loses_nothing_and_the_run_goes_on_when_there_is_room(tmp_pa
     disk, left = tmp_path / "disk", tmp_path / "left"
     disk.mkdir()
     left.mkdir()
+    probe = ["unshare", "-rm", "mount", "-t", "tmpfs", "tmpfs", disk]
+    if not shutil.which("unshare") or subprocess.run(probe, check=False).returncode:
+        pytest.skip("mounting a small tmpfs is not permitted here")
     mount = 'mount -t tmpfs -o size=6m tmpfs "$1" && exec "$2" -c "$3" "$1" "$4"'
     done = subprocess.run(
         ["unshare", "-rm", "sh", "-c", mount, "sh", disk, sys.executable, FULL_DISK, left],

@@ -123,8 +123,8 @@ def train_and_test(
     path = results_path(resolved, out)
     folder = path.with_suffix("")
     with only_writer(folder, str(resolved.spec.name)):
-        if options.force:
-            _put_aside(path)
+        if options.force and _put_aside(path):
+            _forget(folder)  # a kept checkpoint is the old run's
         finished = finished_results(resolved, out, catalogue)
         if finished is not None:
             _forget(folder)
@@ -171,14 +171,23 @@ def _forget(folder: Path) -> None:
         raise SurroundingsError(f"{folder}: cannot be emptied: {error.strerror}") from None
 
 
-def _put_aside(path: Path) -> None:
-    """Rename a results file to ``<name>.h5.1``, or the next number that is free."""
+def _put_aside(path: Path) -> bool:
+    """Rename results and weights to ``<name>.h5.1`` or the next free number, where they exist."""
     if not path.exists():
-        return
+        return False
+    files = [file for file in (path.with_suffix(".safetensors"), path) if file.exists()]
     number = 1
-    while (aside := path.with_name(f"{path.name}.{number}")).exists():
+    while any(file.with_name(f"{file.name}.{number}").exists() for file in files):
         number += 1
-    path.rename(aside)
+    try:
+        for file in files:  # the results last: without them the run is not finished
+            file.rename(file.with_name(f"{file.name}.{number}"))
+    except OSError as error:
+        raise SurroundingsError(
+            f"{path}: cannot be put aside: {error.strerror}. Move it away, or mend the folder's "
+            "permissions."
+        ) from None
+    return True
 
 
 def _differing(now: Mapping[str, Any], before: Mapping[str, Any]) -> str:
