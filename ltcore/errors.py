@@ -9,6 +9,8 @@
     ├── ResultsFileError        3  a results file could not be read
     ├── CheckpointError         2  an interrupted run cannot go on as it was begun
     ├── NonFiniteError          4  a loss, gradient or logit became NaN or infinite
+    ├── LostRankError           1  of several ranks, one died or did not answer
+    ├── AnotherRankError        1  another rank failed first; an instance has its exit code
     ├── SurroundingsError       5  no such device, no permission, disk full
     │   └── DataError           5  images or labels are missing, damaged or too few
     ├── RunningElsewhereError   6  another process is running this run
@@ -91,6 +93,24 @@ class NonFiniteError(LtcoreError):
     """A loss, gradient or logit became NaN or infinite."""
 
     exit_code = 4
+
+
+class LostRankError(LtcoreError):
+    """Of several ranks, one died or did not answer in time."""
+
+
+class AnotherRankError(LtcoreError):
+    """Another rank of the run failed first; its own message says why.
+
+    Attributes:
+        rank: which one.
+        exit_code: of its error.
+    """
+
+    def __init__(self, rank: int, exit_code: int) -> None:
+        super().__init__(f"rank {rank} failed first; its own message says why")
+        self.rank = rank
+        self.exit_code = exit_code  # type: ignore[misc]
 
 
 class SurroundingsError(LtcoreError):

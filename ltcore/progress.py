@@ -18,6 +18,7 @@ class RunInfo:
         num_classes: K.
         parameters: of the model, trainable and frozen.
         device: as torch writes it.
+        ranks: how many processes train together.
         epoch, step: where training begins, from 0; further on in a run that was interrupted.
     """
 
@@ -32,6 +33,7 @@ class RunInfo:
     device: str
     epoch: int = 0
     step: int = 0
+    ranks: int = 1
 
 
 @dataclass(frozen=True)

@@ -203,6 +203,15 @@ class Training(Declaration):
     )
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     compile: bool = Field(default=False, description="Compile the model with torch.compile.")
+    deterministic: bool = Field(
+        default=False,
+        description="Use deterministic algorithms alone, and refuse what has none; on the CPU runs "
+        "repeat without it.",
+    )
+    sync_batch_norm: bool = Field(
+        default=False,
+        description="Normalise over the batch of all ranks, not over each rank's share; CUDA only.",
+    )
     select: Literal["best", "last"] | None = Field(
         default=None,
         description="The tested epoch: best by validation top-1, or last. Where null: best, but "
@@ -213,6 +222,12 @@ class Training(Declaration):
         default=10.0,
         gt=0,
         description="How long an epoch may go on without a checkpoint; each epoch ends with one.",
+        affects_outcome=False,
+    )
+    timeout_seconds: float = Parameter(
+        default=600.0,
+        gt=0,
+        description="How long a rank waits for another.",
         affects_outcome=False,
     )
 

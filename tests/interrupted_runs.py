@@ -1,5 +1,7 @@
 """A small run to be interrupted: augmented images, dropout, batch norm, a loss that draws, DRW.
 
+With several ranks it is one process a rank.
+
 It runs in processes that are forked from one that has run it before, so that each starts at once;
 what they leave on disk is all that they share.
 """
@@ -9,6 +11,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import tempfile
 import time
 from collections.abc import Mapping
 from multiprocessing.process import BaseProcess
@@ -16,6 +19,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import ltcore
+from ltcore.ranks import Rank
 
 SPEC: Mapping[str, Any] = {
     "name": "run",
@@ -61,12 +65,25 @@ class SmallNet(ltcore.Backbone):
         )
 
 
+class PlainNet(ltcore.Backbone):
+    """A convolution and a head: neither batch norm nor dropout."""
+
+    name: ClassVar[str] = "plain_net"
+
+    def build(self, num_classes: int, head: ltcore.components.Head) -> Any:
+        from torch import nn
+
+        return nn.Sequential(
+            nn.Conv2d(3, 8, 3, stride=2), nn.GELU(), nn.Flatten(), nn.Linear(392, num_classes)
+        )
+
+
 class Plugin:
-    """Offers the backbone."""
+    """Offers the backbones."""
 
     @ltcore.hookimpl
     def ltcore_register_backbones(self) -> list[type[ltcore.Backbone]]:
-        return [SmallNet]
+        return [SmallNet, PlainNet]
 
 
 def run(out: Path, spec: Mapping[str, Any] = SPEC, **options: bool) -> ltcore.Results:
@@ -74,10 +91,12 @@ def run(out: Path, spec: Mapping[str, Any] = SPEC, **options: bool) -> ltcore.Re
     return ltcore.run(dict(spec), out=out, plugins=[Plugin()], **options)
 
 
-def _run_quietly(out: Path, spec: Mapping[str, Any]) -> None:
+def _run_quietly(out: Path, spec: Mapping[str, Any], rank: Rank) -> None:
     import torch
 
     torch.set_num_threads(1)
+    if not rank.alone:
+        os.environ.update(rank.environment())
     run(out, spec)
 
 
@@ -88,29 +107,42 @@ def processes() -> Any:
     return context
 
 
-def start(out: Path, spec: Mapping[str, Any] = SPEC) -> BaseProcess:
-    """Start the run in a process of its own."""
-    process: BaseProcess = processes().Process(target=_run_quietly, args=(out, dict(spec)))
-    process.start()
-    return process
+def ranks(number: int) -> list[Rank]:
+    """So many ranks, who meet at a file of their own."""
+    meeting = (Path(tempfile.mkdtemp()) / "rendezvous").as_uri()
+    return [Rank(place, number, place, meeting) for place in range(number)]
 
 
-def killed_after(out: Path, seconds: float, spec: Mapping[str, Any] = SPEC) -> bool:
+def start(out: Path, spec: Mapping[str, Any] = SPEC, number: int = 1) -> list[BaseProcess]:
+    """Start the run in processes of its own, one for each rank."""
+    started: list[BaseProcess] = []
+    for rank in ranks(number):
+        started.append(processes().Process(target=_run_quietly, args=(out, dict(spec), rank)))
+        started[-1].start()
+    return started
+
+
+def killed_after(
+    out: Path, seconds: float, spec: Mapping[str, Any] = SPEC, number: int = 1
+) -> bool:
     """Start the run and kill it after a while; whether it had not ended by itself before."""
-    process = start(out, spec)
-    process.join(seconds)
-    alive = process.is_alive()
-    if alive and process.pid is not None:
-        os.kill(process.pid, signal.SIGKILL)
-    process.join()
-    assert process.exitcode in (0, -signal.SIGKILL), process.exitcode
+    started = start(out, spec, number)
+    started[0].join(seconds)
+    alive = started[0].is_alive()
+    for process in started:
+        if alive and process.pid is not None and process.is_alive():
+            os.kill(process.pid, signal.SIGKILL)
+    for process in started:
+        process.join()
+    # a rank whose sibling was killed a moment before may have ended by itself
+    assert started[0].exitcode in (0, -signal.SIGKILL), started[0].exitcode
     return alive
 
 
-def seconds_of_a_run(out: Path, spec: Mapping[str, Any] = SPEC) -> float:
-    """How long the run takes unbroken, in a process of its own."""
+def seconds_of_a_run(out: Path, spec: Mapping[str, Any] = SPEC, number: int = 1) -> float:
+    """How long the run takes unbroken, in processes of its own."""
     begun = time.monotonic()
-    assert not killed_after(out, 120, spec)
+    assert not killed_after(out, 120, spec, number)
     return time.monotonic() - begun
 
 

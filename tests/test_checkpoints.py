@@ -15,7 +15,9 @@ import pytest
 import torch
 
 import ltcore
+from ltcore.ranks import Rank
 from ltcore.running.checkpoints import Checkpoints
+from ltcore.running.group import Group
 from ltcore.stopping import StopRequest
 from tests.interrupted_runs import (
     SPEC,
@@ -221,7 +223,9 @@ def test_checkpoints_come_with_the_clock(tmp_path):
     class State:
         epoch = step = 0
 
-    checkpoints = Noted(tmp_path / "c.pt", minutes=1, stop=StopRequest(), clock=lambda: now)
+    checkpoints = Noted(
+        tmp_path / "c.pt", Group(Rank()), minutes=1, stop=StopRequest(), clock=lambda: now
+    )
     state = State()
     for epoch in (0, 1):
         state.epoch = epoch

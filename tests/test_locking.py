@@ -51,7 +51,7 @@ def test_of_eight_processes_one_runs_and_seven_leave(tmp_path):
 
 
 def test_the_lock_of_a_dead_process_blocks_nobody(tmp_path):
-    process = start(tmp_path)
+    (process,) = start(tmp_path)
     while not (tmp_path / "run" / "checkpoint.pt").exists():
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)

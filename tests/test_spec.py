@@ -53,9 +53,12 @@ def test_spec_defaults_are_the_study_s():
         "device": "auto",
         "precision": "fp32",
         "compile": False,
+        "deterministic": False,
+        "sync_batch_norm": False,
         "select": None,
         "keep_last": False,
         "checkpoint_minutes": 10.0,
+        "timeout_seconds": 600.0,
     }
     assert stored["seeds"] == {"data": None, "init": None, "order": None, "split": 42}
 
@@ -197,7 +200,8 @@ def test_a_whole_number_is_a_number():
             (
                 "training.lr: unknown field. Did you mean 'training.optimizer.lr'? Known here: "
                 "epochs, batch_size, eval_batch_size, optimizer, scheduler, device, precision, "
-                "compile, select, keep_last, checkpoint_minutes"
+                "compile, deterministic, sync_batch_norm, select, keep_last, "
+                "checkpoint_minutes, timeout_seconds"
             ),
         ),
         (

@@ -9,8 +9,10 @@ from torch import nn
 
 import ltcore
 from ltcore.components import IMAGENET_NORMALIZATION
+from ltcore.ranks import Rank
 from ltcore.running.augmentation import Augmentation
 from ltcore.running.batches import Batches
+from ltcore.running.group import Group
 from ltcore.running.training import EpochSums, TrainingState, train
 from ltcore.spec import Training, Transform
 
@@ -51,7 +53,9 @@ def parts(settings: Training):
         sums=EpochSums(CPU),
     )
     augmentation = Augmentation(Transform(size=8), Plain(), seed=3, device=CPU)
-    batches = [Batches(split(n, n), augmentation, batch_size=8, device=CPU) for n in (30, 20)]
+    batches = [
+        Batches(split(n, n), augmentation, batch_size=8, device=CPU, rank=Rank()) for n in (30, 20)
+    ]
     return state, batches
 
 
@@ -63,6 +67,8 @@ def go_on(state, batches, epochs, precision="fp32"):
             *batches,
             settings=settings,
             seeds=ltcore.Seeds(),
+            group=Group(Rank()),
+            forward=state.model,
             between_steps=lambda state: None,
             save=lambda state: None,
             after_epoch=lambda row: None,
@@ -131,6 +137,8 @@ def test_train_names_the_first_bad_step(where):
             *batches,
             settings=Training(epochs=1),
             seeds=ltcore.Seeds(),
+            group=Group(Rank()),
+            forward=state.model,
             between_steps=lambda state: None,
             save=lambda state: None,
             after_epoch=lambda row: None,

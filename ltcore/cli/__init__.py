@@ -75,7 +75,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             error.show()
             return error.exit_code if isinstance(error, click.UsageError) else 1
         except click.Abort:
-            click.echo("interrupted; the same command goes on", err=True)
+            from ltcore.ranks import this_rank
+
+            if not this_rank().launched:  # the launcher says it for its ranks
+                click.echo("interrupted; the same command goes on", err=True)
             return INTERRUPTED
         except BrokenPipeError:
             sys.stderr.close()
@@ -86,12 +89,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _explain(error: Exception, *, debug: bool) -> int:
-    from ltcore.errors import LtcoreError
+    from ltcore.errors import AnotherRankError, LtcoreError
 
     if debug:
         traceback.print_exc()
     if isinstance(error, LtcoreError):
-        click.echo(f"error: {error}", err=True)
+        if not isinstance(error, AnotherRankError):  # that one has spoken itself
+            click.echo(f"error: {error}", err=True)
         return error.exit_code
     click.echo(
         f"error: {type(error).__name__}: {error}\n"

@@ -96,10 +96,11 @@ def progress_display() -> PlainProgress | RichProgress:
 def opening(run: RunInfo) -> str:
     """The first lines of a run: what is trained on what, and where; and from where it goes on."""
     resumed = f"\n  goes on at epoch {run.epoch + 1}, step {run.step + 1}"
+    where = run.device if run.ranks == 1 else f"{run.device}, {run.ranks} ranks"
     return (
         f"{run.name}\n"
         f"  {run.train_images:,} training, {run.val_images:,} validation and {run.test_images:,} "
-        f"test images of {run.num_classes} classes; {run.parameters:,} parameters on {run.device}"
+        f"test images of {run.num_classes} classes; {run.parameters:,} parameters on {where}"
         + (resumed if run.epoch or run.step else "")
     )
 

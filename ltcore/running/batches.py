@@ -10,8 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ltcore.ranks import Rank
 from ltcore.running.augmentation import Augmentation
 from ltcore.running.decoding import decode_images
+from ltcore.running.exchange import share_of_batch, share_of_split
 from ltcore.running.randomness import epoch_order
 from ltcore.splits import ImageFiles, Split
 
@@ -19,7 +21,7 @@ _LARGEST_SHARE = 0.25  # of the device's free memory that one split's images may
 
 
 class Batch(NamedTuple):
-    """images (N, 3, size, size) float32 and labels (N,) int64, on the device."""
+    """A rank's images (n, 3, size, size) float32, and the whole batch's labels (N,) int64."""
 
     images: Tensor
     labels: Tensor
@@ -31,15 +33,23 @@ class Batches:
     Args:
         split: its images, in memory or in files.
         augmentation: what happens to them.
-        batch_size: images a batch; the last one may be smaller, and is kept.
+        batch_size: images a batch; the last one may be smaller, and is kept. While training a
+            batch is shared out over the ranks; while evaluating each rank has its own.
         device: where the batches go.
+        rank: which part of the images is this process's.
 
     Raises:
         DataError: an image file is missing or damaged.
     """
 
     def __init__(
-        self, split: Split, augmentation: Augmentation, *, batch_size: int, device: torch.device
+        self,
+        split: Split,
+        augmentation: Augmentation,
+        *,
+        batch_size: int,
+        device: torch.device,
+        rank: Rank,
     ) -> None:
         images = split.images
         if isinstance(images, ImageFiles):
@@ -49,6 +59,7 @@ class Batches:
         self._augmentation = augmentation
         self._batch_size = batch_size
         self._device = device
+        self._rank = rank
 
     def __len__(self) -> int:
         """How many batches there are."""
@@ -63,14 +74,19 @@ class Batches:
         """
         order = epoch_order(self._augmentation.seed, epoch, len(self.labels))
         for chosen in torch.split(order.to(self._images.device), self._batch_size)[first:]:
-            images = self._images[chosen].to(self._device)
-            index = chosen.to(self._device)
-            yield Batch(self._augmentation.train(images, index, epoch), self.labels[index])
+            share = share_of_batch(chosen, self._rank)
+            images = self._images[share].to(self._device)
+            augmented = self._augmentation.train(images, share.to(self._device), epoch)
+            yield Batch(augmented, self.labels[chosen.to(self._device)])
 
     def evaluation(self) -> Iterator[Tensor]:
-        """Every image once, as it is, in the split's order: (N, 3, size, size) float32."""
-        for images in torch.split(self._images, self._batch_size):
-            yield self._augmentation.evaluate(images.to(self._device))
+        """The rank's share of the images, as they are: (N, 3, size, size) float32.
+
+        Every rank gets equally many batches of equal sizes; see :func:`share_of_split`.
+        """
+        share = share_of_split(len(self.labels), self._rank).to(self._images.device)
+        for chosen in torch.split(share, self._batch_size):
+            yield self._augmentation.evaluate(self._images[chosen].to(self._device))
 
 
 def _tensor(array: NDArray[Any]) -> Tensor:

@@ -6,11 +6,13 @@ import warnings
 from typing import Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ltcore.components import Head, Loss
 from ltcore.errors import LtcoreWarning, PluginError, SpecError
 from ltcore.outcome import ResolvedSpec
+from ltcore.ranks import Rank
 from ltcore.running.checking import blame
 from ltcore.running.devices import autocast
 from ltcore.running.losses import DeferredReweighting, PerSampleLoss
@@ -52,9 +54,14 @@ def build_criterion(loss: Loss, classes: Classes) -> nn.Module:
     return DeferredReweighting(criterion, weights, start_epoch=loss.drw.start_epoch)
 
 
-def check_batch_size(batch_size: int, splits: Splits) -> None:
-    """Refuse a batch that is larger than the training set."""
+def check_batch_size(batch_size: int, splits: Splits, ranks: int) -> None:
+    """Refuse a batch that is larger than the training set, or has no image for some rank."""
     n = len(splits.train)
+    if batch_size < ranks:
+        raise SpecError(
+            f"training.batch_size: {batch_size} is less than the {ranks} ranks that share a batch; "
+            "choose more, or start fewer ranks"
+        )
     if batch_size > n:
         raise SpecError(
             f"training.batch_size: {batch_size} is more than the {n} training images; "
@@ -62,13 +69,44 @@ def check_batch_size(batch_size: int, splits: Splits) -> None:
         )
 
 
+def synchronize_batch_norm(model: nn.Module, device: torch.device, rank: Rank) -> nn.Module:
+    """The model with batch norm over the batch of all ranks.
+
+    Raises:
+        SpecError: the device is not CUDA; PyTorch synchronises no other.
+    """
+    if device.type != "cuda":
+        raise SpecError(
+            "training.sync_batch_norm: batch norm is synchronised on CUDA alone, and this run "
+            f"computes on {device}. Set it to false."
+        )
+    if rank.alone:
+        return model
+    synchronized: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+    return synchronized
+
+
+def batch_norm_scope(model: nn.Module, rank: Rank) -> Literal["batch", "rank"] | None:
+    """Over what batch norm took its statistics: the whole batch, or each rank's share of it."""
+    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
+    if not norms:
+        return None
+    synchronized = all(isinstance(module, nn.SyncBatchNorm) for module in norms)
+    return "batch" if rank.alone or synchronized else "rank"
+
+
 @torch.inference_mode()
 def check_model(
     model: nn.Module, resolved: ResolvedSpec, num_classes: int, device: torch.device
-) -> None:
-    """Send two empty images through the model, so that a size it does not take is refused early."""
+) -> Tensor:
+    """Send two empty images through the model, so that a size it does not take is refused early.
+
+    Returns:
+        The images.
+    """
     size = resolved.spec.transform.size
-    images = torch.zeros(2, 3, size or 1, size or 1, device=device)
+    with torch.inference_mode(False):  # a training step may take them too
+        images = torch.zeros(2, 3, size or 1, size or 1, device=device)
     try:
         with autocast(device, resolved.spec.training.precision):
             logits = model.eval()(images)
@@ -86,6 +124,7 @@ def check_model(
             f"the backbone {resolved.backbone.name!r} gave {shape or type(logits).__name__} for 2 "
             f"images and {num_classes} classes; it must give logits of shape (2, {num_classes})"
         )
+    return images
 
 
 def trained_prior(loss: Loss) -> Literal["train", "uniform"]:

@@ -11,13 +11,13 @@ from torch import Tensor
 from ltcore.errors import LtcoreError, PluginError, SurroundingsError, one_line
 
 
-def check_logits(logits: Tensor, labels: Tensor, epoch: int, step: int) -> None:
+def check_logits(logits: Tensor, images: Tensor, epoch: int, step: int) -> None:
     """Refuse what is not a tensor of (N, K) floating numbers, while training.
 
     Raises:
         PluginError: naming epoch and step.
     """
-    _check_logits(logits, len(labels), f"epoch {epoch}, step {step}")
+    _check_logits(logits, len(images), f"epoch {epoch}, step {step}")
 
 
 def check_predicted_logits(logits: Tensor, images: Tensor) -> None:

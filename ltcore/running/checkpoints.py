@@ -16,6 +16,7 @@ from torch import nn
 
 from ltcore.errors import CheckpointError, one_line
 from ltcore.publishing import publish_bytes
+from ltcore.running.group import Group
 from ltcore.running.training import TrainingState
 from ltcore.stopping import StopRequest
 
@@ -23,10 +24,11 @@ VERSION = 1
 
 
 class Checkpoints:
-    """Keeps one run's checkpoint while it trains.
+    """Keeps one run's checkpoint while it trains: the first rank does, for all.
 
     Args:
         path: the checkpoint's file.
+        group: the ranks that train together, and stop together.
         minutes: how long an epoch may go on without one.
         stop: asks training to stop at its next step.
         clock: seconds that go on evenly.
@@ -35,12 +37,14 @@ class Checkpoints:
     def __init__(
         self,
         path: Path,
+        group: Group,
         *,
         minutes: float,
         stop: StopRequest,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._path = path
+        self._group = group
         self._seconds = 60 * minutes
         self._stop = stop
         self._clock = clock
@@ -52,10 +56,11 @@ class Checkpoints:
         Raises:
             CheckpointError: it is damaged, or another ltcore's.
         """
-        if not self._path.exists():
+        source = self._group.share_file(self._path)
+        if source is None:
             return False
         try:
-            saved = torch.load(self._path, map_location="cpu", weights_only=True)
+            saved = torch.load(source, map_location="cpu", weights_only=True)
             if saved["version"] != VERSION:
                 raise CheckpointError(self._unusable(f"it has version {saved['version']}"))
             state.load_state_dict(saved["state"])
@@ -74,7 +79,7 @@ class Checkpoints:
             NonFiniteError: a loss, gradient or logit is not finite; nothing is saved.
             SurroundingsError: disk full, or no permission; the old checkpoint is as it was.
         """
-        asked = self._stop.asked
+        asked = self._group.agrees_to_stop(self._stop)
         if asked or self._clock() - self._saved_at >= self._seconds:
             self.save(state)
         if asked:
@@ -88,6 +93,8 @@ class Checkpoints:
             SurroundingsError: disk full, or no permission; the old checkpoint is as it was.
         """
         state.refuse_non_finite()
+        if not self._group.rank.first:
+            return
         buffer = io.BytesIO()
         torch.save({"version": VERSION, "state": state.state_dict()}, buffer)
         publish_bytes(buffer.getbuffer(), self._path, self._path.with_suffix(".tmp"))

@@ -3,35 +3,47 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import platform
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 import torch
 
-from ltcore.errors import SurroundingsError
+from ltcore.errors import SpecError, SurroundingsError
+from ltcore.ranks import Rank
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def choose_device(name: str) -> torch.device:
+def choose_device(name: str, rank: Rank) -> torch.device:
     """The device that a spec asks for.
 
     Args:
         name: ``auto`` (CUDA, else MPS, else the CPU), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        rank: of several, each has the GPU of its own number on this machine.
 
     Raises:
-        SurroundingsError: this machine has no such device.
+        SurroundingsError: this machine has no such device, or fewer than ranks.
+        SpecError: several ranks are to share one GPU.
     """
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    if not rank.alone:
+        if name not in ("auto", "cpu", "cuda"):
+            raise SpecError(
+                f"training.device: {name!r} is one device, and there are {rank.of} ranks. Write "
+                "'cuda', for a GPU each, or 'cpu'."
+            )
+        name = f"cuda:{rank.local}" if name == "cuda" or (name == "auto" and cuda) else "cpu"
     if name == "auto":
         name = "cuda" if cuda else "mps" if mps else "cpu"
     there = ["cpu"] + ["mps"] * mps + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
     if name not in there and not (name == "cuda" and cuda):
         raise SurroundingsError(
             f"training.device: no device {name!r} here. This machine has {', '.join(there)}; "
-            "choose one, or auto."
+            "choose one, or auto; several ranks need a GPU each."
         )
     return torch.device(name)
 
@@ -42,6 +54,27 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any
     return torch.autocast(device.type, dtype=dtype, enabled=dtype is not None)
 
 
+@contextlib.contextmanager
+def deterministic_algorithms(wanted: bool) -> Iterator[None]:
+    """The context in which PyTorch computes the same bits each time, or refuses to.
+
+    What it sets is put back. On the CPU ltcore's own parts are deterministic without it.
+    """
+    if not wanted:
+        yield
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS is first used
+    cudnn = torch.backends.cudnn
+    before = torch.get_deterministic_debug_mode(), cudnn.deterministic, cudnn.benchmark
+    try:
+        torch.use_deterministic_algorithms(True)
+        cudnn.deterministic, cudnn.benchmark = True, False
+        yield
+    finally:
+        mode, cudnn.deterministic, cudnn.benchmark = before
+        torch.set_deterministic_debug_mode(mode)
+
+
 def outside_autocast(device: torch.device) -> AbstractContextManager[Any]:
     """The context in which float32 stays float32, whatever the precision around it."""
     if device.type == "meta":  # for shapes alone: it has no autocast
@@ -49,8 +82,8 @@ def outside_autocast(device: torch.device) -> AbstractContextManager[Any]:
     return torch.autocast(device.type, enabled=False)
 
 
-def environment(device: torch.device) -> dict[str, Any]:
-    """What made the numbers: versions, device and threads."""
+def environment(device: torch.device, ranks: int) -> dict[str, Any]:
+    """What made the numbers: versions, device, threads of a rank, and the number of ranks."""
     cuda = device.type == "cuda"
     return {
         "python": platform.python_version(),
@@ -63,5 +96,5 @@ def environment(device: torch.device) -> dict[str, Any]:
         "cuda": torch.version.cuda if cuda else None,
         "cudnn": torch.backends.cudnn.version() if cuda else None,  # type: ignore[no-untyped-call]
         "threads": torch.get_num_threads(),
-        "world_size": 1,
+        "world_size": ranks,
     }

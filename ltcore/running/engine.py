@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -19,19 +20,24 @@ from ltcore.outcome import ResolvedSpec
 from ltcore.plugins import Plugin
 from ltcore.predictions import Predictions
 from ltcore.progress import EpochRow, RunInfo
+from ltcore.ranks import Rank, this_rank
 from ltcore.results import Results, write_results
 from ltcore.running.augmentation import Augmentation
 from ltcore.running.batches import Batches
 from ltcore.running.building import (
+    batch_norm_scope,
     build_criterion,
     build_model,
     check_batch_size,
     check_model,
+    synchronize_batch_norm,
     trained_prior,
 )
 from ltcore.running.checking import blame
 from ltcore.running.checkpoints import Checkpoints, publish_weights
-from ltcore.running.devices import choose_device, environment
+from ltcore.running.devices import choose_device, deterministic_algorithms, environment
+from ltcore.running.exchange import parallel
+from ltcore.running.group import Group, joined
 from ltcore.running.optimization import build_optimizer
 from ltcore.running.prediction import predict
 from ltcore.running.training import EpochSums, TrainingState, train
@@ -46,6 +52,8 @@ def execute(
 ) -> Results:
     """Run a resolved spec from its checkpoint, or its first epoch, to its results file.
 
+    Every rank computes the same results; the first one writes them.
+
     Args:
         resolved: the spec and its components.
         path: where the results file goes; the weights stand beside it, the checkpoint in the
@@ -56,32 +64,42 @@ def execute(
     Raises:
         LtcoreError: see :mod:`ltcore.errors` for the kinds.
     """
-    device = choose_device(resolved.spec.training.device)
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        return _execute(resolved, path, device, Listeners(plugins), stop)
+    rank, settings = this_rank(), resolved.spec.training
+    device = choose_device(settings.device, rank)
+    with (
+        torch.random.fork_rng([device] if device.type == "cuda" else []),
+        deterministic_algorithms(settings.deterministic),
+        joined(rank, device, settings.timeout_seconds) as group,
+    ):
+        listeners = Listeners(plugins if rank.first else ())
+        return _execute(resolved, path, device, group, listeners, stop)
 
 
 def _execute(
     resolved: ResolvedSpec,
     path: Path,
     device: torch.device,
+    group: Group,
     listeners: Listeners,
     stop: StopRequest,
 ) -> Results:
     begun = time.monotonic()
-    spec, settings = resolved.spec, resolved.spec.training
+    spec, settings, rank = resolved.spec, resolved.spec.training, group.rank
     seeds = spec.resolved_seeds()
 
-    with blame(resolved.described("dataset")):
+    with group.in_turn(), blame(resolved.described("dataset")):
         splits = resolved.dataset.build(seeds)
-    check_batch_size(settings.batch_size, splits)
+    check_batch_size(settings.batch_size, splits, rank.of)
     classes = splits.classes
 
     torch.manual_seed(seeds.init)
-    model = build_model(resolved, len(classes)).to(device)
-    check_model(model, resolved, len(classes), device)
+    with group.in_turn():
+        model = build_model(resolved, len(classes)).to(device)
+    if settings.sync_batch_norm:
+        model = synchronize_batch_norm(model, device, rank)
+    images = check_model(model, resolved, len(classes), device)
     criterion = build_criterion(resolved.loss, classes).to(device)
-    batches = _batches(splits, resolved, device)
+    batches = _batches(splits, resolved, device, rank)
     state = TrainingState(
         model=model,
         criterion=criterion,
@@ -90,12 +108,15 @@ def _execute(
         sums=EpochSums(device),
     )
     checkpoints = Checkpoints(
-        path.with_suffix("") / "checkpoint.pt", minutes=settings.checkpoint_minutes, stop=stop
+        path.with_suffix("") / "checkpoint.pt",
+        group,
+        minutes=settings.checkpoint_minutes,
+        stop=stop,
     )
     checkpoints.restore(state)
     earlier = state.seconds + sum(row.seconds for row in state.history)
 
-    run = _run_info(resolved, splits, state, path, device)
+    run = _run_info(resolved, splits, state, path, device, rank)
     listeners.notify("ltcore_run_started", spec=spec, run=run)
 
     def after_epoch(row: EpochRow) -> None:
@@ -111,14 +132,18 @@ def _execute(
             batches["val"],
             settings=settings,
             seeds=seeds,
+            group=group,
+            forward=parallel(model, images, rank),
             between_steps=checkpoints.between_steps,
             save=checkpoints.save,
             after_epoch=after_epoch,
         )
-    stop.refuse()
-    last = _predictions(model, splits, batches, settings.precision) if settings.keep_last else {}
+    if group.settled_to_stop(stop):
+        stop.refuse()
+    predictions = partial(_predictions, model, splits, batches, settings.precision, rank)
+    last = predictions() if settings.keep_last else {}
     epoch, selection = _select_weights(state, resolved, splits)
-    chosen = _predictions(model, splits, batches, settings.precision)
+    chosen = predictions()
 
     results = Results(
         spec=spec,
@@ -137,18 +162,21 @@ def _execute(
         seconds=earlier + time.monotonic() - begun,
         ltcore_version=version("ltcore"),
         plugins=resolved.plugins,
-        environment=environment(device),
+        environment=environment(device, rank.of) | {"batch_norm": batch_norm_scope(model, rank)},
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         path=path,
         verified=True,
     )
-    publish_weights(model, path.with_suffix(".safetensors"))
-    write_results(results, path)
+    if rank.first:
+        publish_weights(model, path.with_suffix(".safetensors"))
+        write_results(results, path)
     listeners.notify("ltcore_run_finished", results=results)
     return results
 
 
-def _batches(splits: Splits, resolved: ResolvedSpec, device: torch.device) -> dict[str, Batches]:
+def _batches(
+    splits: Splits, resolved: ResolvedSpec, device: torch.device, rank: Rank
+) -> dict[str, Batches]:
     """The batches of train, val and test; val's stand for test's where they are one split."""
     settings = resolved.spec.training
     order = resolved.spec.resolved_seeds().order
@@ -157,7 +185,9 @@ def _batches(splits: Splits, resolved: ResolvedSpec, device: torch.device) -> di
     )
 
     def of(split: str, batch_size: int) -> Batches:
-        return Batches(getattr(splits, split), augmentation, batch_size=batch_size, device=device)
+        return Batches(
+            getattr(splits, split), augmentation, batch_size=batch_size, device=device, rank=rank
+        )
 
     val = of("val", settings.eval_batch_size)
     test = val if splits.val_is_test else of("test", settings.eval_batch_size)
@@ -165,7 +195,12 @@ def _batches(splits: Splits, resolved: ResolvedSpec, device: torch.device) -> di
 
 
 def _run_info(
-    resolved: ResolvedSpec, splits: Splits, state: TrainingState, path: Path, device: torch.device
+    resolved: ResolvedSpec,
+    splits: Splits,
+    state: TrainingState,
+    path: Path,
+    device: torch.device,
+    rank: Rank,
 ) -> RunInfo:
     return RunInfo(
         name=str(resolved.spec.name),
@@ -179,6 +214,7 @@ def _run_info(
         device=str(device),
         epoch=state.epoch,
         step=state.step,
+        ranks=rank.of,
     )
 
 
@@ -193,14 +229,14 @@ def _select_weights(
 
 
 def _predictions(
-    model: nn.Module, splits: Splits, batches: Mapping[str, Batches], precision: str
+    model: nn.Module, splits: Splits, batches: Mapping[str, Batches], precision: str, rank: Rank
 ) -> dict[str, Predictions]:
     """What the model says of test, and of val where that is another split."""
     names = ("test",) if splits.val_is_test else ("test", "val")
     result = {}
     for name in names:
         split = getattr(splits, name)
-        logits = predict(model, batches[name], precision).cpu().numpy()
+        logits = predict(model, batches[name], precision, rank).cpu().numpy()
         result[name] = Predictions.from_logits(logits, split.labels, split.ids, split.views)
     return result
 

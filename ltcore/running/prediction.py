@@ -8,9 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ltcore.ranks import Rank
 from ltcore.running.batches import Batches
 from ltcore.running.checking import check_predicted_logits
 from ltcore.running.devices import autocast
+from ltcore.running.exchange import gather_split
 
 
 @torch.inference_mode()
@@ -18,6 +20,7 @@ def predict(
     model: nn.Module,
     batches: Batches,
     precision: str,
+    rank: Rank,
     before_batch: Callable[[], None] = lambda: None,
 ) -> Tensor:
     """(N, K) float32 on the device, from the model in evaluation mode.
@@ -26,6 +29,7 @@ def predict(
         model: images (N, 3, H, W) -> logits (N, K).
         batches: of the split.
         precision: ``fp32``, ``bf16`` or ``fp16``.
+        rank: which one this process is; every rank gets the logits of the whole split.
         before_batch: called before each batch; what it raises ends the prediction.
 
     Raises:
@@ -39,7 +43,7 @@ def predict(
             logits = model(images)
         check_predicted_logits(logits, images)
         parts.append(logits.float())
-    return torch.cat(parts)
+    return gather_split(torch.cat(parts), len(batches.labels), rank)
 
 
 def score(logits: Tensor, labels: Tensor) -> tuple[float, float]:

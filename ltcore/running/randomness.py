@@ -51,9 +51,9 @@ def epoch_order(seed: int, epoch: int, n: int) -> Tensor:
     return torch.argsort(bits, stable=True)
 
 
-def step_seed(seed: int, epoch: int, step: int, purpose: Purpose) -> int:
-    """The seed, in [0, 2**64), of a generator that serves one training step."""
-    state = 0
+def step_seed(seed: int, epoch: int, step: int, purpose: Purpose, rank: int = 0) -> int:
+    """The seed, in [0, 2**64), of a generator that serves one training step of one rank."""
+    state = rank
     for value in (seed, epoch, step, purpose):
         state = ((state ^ value) + _GOLDEN) % _BITS
         state = ((state ^ (state >> 30)) * _FIRST) % _BITS

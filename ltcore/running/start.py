@@ -1,7 +1,8 @@
 """The part of a run that needs no torch: is it finished, begun, or another process's?
 
 One process at a time writes in a run's own folder, ``<out>/<name>/``, which is there while the run
-is not finished: ``begun.json`` says of which spec it is, ``checkpoint.pt`` how far it has come.
+is not finished: ``begun.json`` says of which spec it is, ``checkpoint.pt`` how far it has come,
+``status.json`` how it failed. Of several ranks, the first is that process.
 """
 
 from __future__ import annotations
@@ -9,28 +10,34 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ltcore.errors import (
+    AnotherRankError,
     CheckpointError,
     ExistingResultsError,
     LtcoreError,
+    LtcoreWarning,
     ResultsFileError,
     RunningElsewhereError,
     SurroundingsError,
+    one_line,
 )
 from ltcore.locking import is_held_or_left, only_writer
 from ltcore.outcome import ResolvedSpec
 from ltcore.plugins import Catalogue
 from ltcore.publishing import publish_bytes
+from ltcore.ranks import this_rank
 from ltcore.resolution import resolve
 from ltcore.results import Results, read_results
 from ltcore.stopping import StopRequest
 
-_BEGUN = "begun.json"
+_BEGUN, _STATUS = "begun.json", "status.json"
+INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
@@ -95,6 +102,17 @@ def tidy(resolved: ResolvedSpec, out: Path) -> None:
             _forget(folder)
 
 
+def refuse_running_elsewhere(resolved: ResolvedSpec, out: Path) -> None:
+    """See at once, before the ranks are started, that no other process is running this run.
+
+    Raises:
+        RunningElsewhereError: one is.
+        SurroundingsError: the run's folder cannot be written.
+    """
+    with only_writer(results_path(resolved, out).with_suffix(""), str(resolved.spec.name)):
+        pass
+
+
 def train_and_test(
     resolved: ResolvedSpec,
     out: Path,
@@ -103,6 +121,8 @@ def train_and_test(
     stop: StopRequest | None = None,
 ) -> Results:
     """Run a resolved spec, from where it was interrupted if it was.
+
+    Where this process is one of several ranks, all must call this.
 
     Args:
         resolved: the spec and its components.
@@ -122,12 +142,18 @@ def train_and_test(
     options = options or Options()
     path = results_path(resolved, out)
     folder = path.with_suffix("")
-    with only_writer(folder, str(resolved.spec.name)):
+    if not this_rank().first:
+        return _follow(resolved, path, stop or StopRequest())
+    with only_writer(folder, str(resolved.spec.name)), _noting_failure(folder):
         if options.force and _put_aside(path):
             _forget(folder)  # a kept checkpoint is the old run's
         finished = finished_results(resolved, out, catalogue)
         if finished is not None:
             _forget(folder)
+            if not this_rank().alone:  # the others have not seen it yet, and wait
+                raise RunningElsewhereError(
+                    f"{path}: another process has just finished this run; its results are there."
+                )
             return finished
         if options.fresh:
             _forget(folder)
@@ -140,9 +166,40 @@ def train_and_test(
         return results
 
 
+def _follow(resolved: ResolvedSpec, path: Path, stop: StopRequest) -> Results:
+    """Run as a rank that is not the first: it writes nothing, and repeats no warning."""
+    from ltcore.running.engine import execute
+
+    with warnings.catch_warnings(), _noting_failure(path.with_suffix("")):
+        warnings.simplefilter("ignore", LtcoreWarning)
+        return execute(resolved, path, (), stop)
+
+
+@contextlib.contextmanager
+def _noting_failure(folder: Path) -> Iterator[None]:
+    """Leave the exit code and the message of what ends the run early in ``status.json``."""
+    try:
+        yield
+    except AnotherRankError:
+        raise
+    except BaseException as error:
+        code = INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
+        known = isinstance(error, LtcoreError)
+        status = {
+            "exit_code": error.exit_code if isinstance(error, LtcoreError) else code,
+            "error": str(error) if known else one_line(error),
+            "rank": this_rank().number,
+        }
+        content = memoryview(json.dumps(status, indent=2).encode())
+        with contextlib.suppress(SurroundingsError):  # the run's own error matters more
+            publish_bytes(content, folder / _STATUS, folder / f"{_STATUS}.tmp")
+        raise
+
+
 def _begin(folder: Path, resolved: ResolvedSpec) -> None:
     """Note of which spec the folder's checkpoint is, or see that it is of this one."""
     begun, outcome = folder / _BEGUN, resolved.outcome()
+    (folder / _STATUS).unlink(missing_ok=True)
     if begun.exists():
         try:
             before = json.loads(begun.read_text(encoding="utf-8"))["outcome"]

@@ -17,9 +17,12 @@ from torch import Tensor, nn
 from ltcore.components import Seeds
 from ltcore.errors import NonFiniteError
 from ltcore.progress import EpochRow
+from ltcore.ranks import Rank
 from ltcore.running.batches import Batches
 from ltcore.running.checking import check_logits, check_loss_value
 from ltcore.running.devices import autocast
+from ltcore.running.exchange import gather_logits
+from ltcore.running.group import Group
 from ltcore.running.losses import PerSampleLoss
 from ltcore.running.optimization import learning_rate
 from ltcore.running.prediction import predict, score
@@ -166,6 +169,8 @@ def train(
     *,
     settings: Training,
     seeds: Seeds,
+    group: Group,
+    forward: nn.Module,
     between_steps: Callable[[TrainingState], None],
     save: Callable[[TrainingState], None],
     after_epoch: Callable[[EpochRow], None],
@@ -178,6 +183,8 @@ def train(
         val_batches: the images that choose the best epoch.
         settings: epochs, learning rate and precision.
         seeds: ``init`` drives dropout and the loss's draws.
+        group: the ranks that train together.
+        forward: the state's model as a training step calls it; see :func:`parallel`.
         between_steps: called when the state is whole: after each step of training, before each
             batch of validation, and after each epoch. What it raises ends the training.
         save: called with the state at each epoch's end, before anybody is told of the epoch.
@@ -193,18 +200,29 @@ def train(
         loss.generator = generator
     while state.epoch < settings.epochs:
         lr = learning_rate(settings, state.epoch)
-        for group in state.optimizer.param_groups:
-            group["lr"] = lr
+        for parameters in state.optimizer.param_groups:
+            parameters["lr"] = lr
         for loss in losses:
             loss.start_epoch(state.epoch)
-        _train_epoch(state, train_batches, settings, seeds.init, generator, between_steps)
+        _train_epoch(
+            state,
+            train_batches,
+            settings=settings,
+            seed=seeds.init,
+            rank=group.rank,
+            forward=forward,
+            generator=generator,
+            between_steps=between_steps,
+        )
         begun = time.monotonic()
+        group.share_buffers(state.model)
         state.refuse_non_finite()
         train_loss, train_top1 = state.sums.means()
         logits = predict(
             state.model,
             val_batches,
             settings.precision,
+            group.rank,
             before_batch=lambda: between_steps(state),
         )
         val_loss, val_top1 = score(logits, val_batches.labels)
@@ -224,8 +242,11 @@ def train(
 def _train_epoch(
     state: TrainingState,
     batches: Batches,
+    *,
     settings: Training,
     seed: int,
+    rank: Rank,
+    forward: nn.Module,
     generator: torch.Generator,
     between_steps: Callable[[TrainingState], None],
 ) -> None:
@@ -234,11 +255,12 @@ def _train_epoch(
     begun, before = time.monotonic(), state.seconds
     for images, labels in batches.training(state.epoch, first=state.step):
         epoch, step = state.epoch, state.step
-        torch.manual_seed(step_seed(seed, epoch, step, Purpose.MODEL))
+        torch.manual_seed(step_seed(seed, epoch, step, Purpose.MODEL, rank.number))
         generator.manual_seed(step_seed(seed, epoch, step, Purpose.LOSS))
         with autocast(images.device, settings.precision):
-            logits = model(images)
-        check_logits(logits, labels, epoch, step)
+            share = forward(images)
+        check_logits(share, images, epoch, step)
+        logits = gather_logits(share, len(labels), rank)
         loss = criterion(logits, labels)
         check_loss_value(loss, epoch, step)
         scaler.scale(loss).backward()

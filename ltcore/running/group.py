@@ -1,0 +1,190 @@
+"""The ranks of a run as a group: they meet, take turns, agree, and end together.
+
+A rank that fails says so before it ends, and the others, whose exchanges break then, know that they
+are not the cause. Tensors on the CPU go through gloo, those on CUDA through NCCL.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.distributed_c10d import Store
+
+from ltcore.errors import AnotherRankError, LostRankError, LtcoreError, SurroundingsError, one_line
+from ltcore.ranks import Rank
+from ltcore.stopping import StopRequest
+
+_FAILED = "ltcore/failed"
+_GLOO = ("gloo", "pair closure")  # how a RuntimeError shows that it is gloo's
+
+
+class Group:
+    """The ranks that train one model; of one rank alone, nothing is exchanged.
+
+    Args:
+        rank: which of them this process is.
+        store: what all ranks can read and write; None where the program around made the group.
+    """
+
+    def __init__(self, rank: Rank, store: Store | None = None) -> None:
+        self.rank = rank
+        self._store = store
+        self._asked: tuple[Any, Tensor] | None = None
+
+    def wait(self) -> None:
+        """Return when every rank is here."""
+        if not self.rank.alone:
+            dist.all_reduce(torch.zeros(1))
+
+    @contextlib.contextmanager
+    def in_turn(self) -> Iterator[None]:
+        """The first rank of each machine, and then the others: so that one alone downloads."""
+        if self.rank.local:
+            self.wait()
+        yield
+        if not self.rank.local:
+            self.wait()
+
+    def share_file(self, path: Path) -> Path | io.BytesIO | None:
+        """A file that the first rank reads, for all ranks; None where it is not there."""
+        if self.rank.alone:
+            return path if path.exists() else None
+        content = bytearray(path.read_bytes() if self.rank.first and path.exists() else b"")
+        size = torch.tensor(len(content))
+        dist.broadcast(size, 0)
+        if not size:
+            return None
+        if not self.rank.first:
+            content = bytearray(int(size))
+        dist.broadcast(torch.frombuffer(content, dtype=torch.uint8), 0)
+        return io.BytesIO(content)
+
+    def share_buffers(self, model: nn.Module) -> None:
+        """Give every rank the first one's buffers: the running statistics of batch norm."""
+        if not self.rank.alone:
+            for buffer in model.buffers():
+                dist.broadcast(buffer, 0)
+
+    def agrees_to_stop(self, stop: StopRequest) -> bool:
+        """Whether some rank was asked to stop: known to all at the same call, one call late.
+
+        Nobody waits: what a call asks of the others arrives while the next step is computed.
+        """
+        if self.rank.alone:
+            return stop.asked
+        before = self.settled_to_stop(stop)
+        asked = torch.tensor(int(stop.asked))
+        self._asked = dist.all_reduce(asked, dist.ReduceOp.MAX, async_op=True), asked
+        return before
+
+    def settled_to_stop(self, stop: StopRequest) -> bool:
+        """The same of the last call, without a new one."""
+        if self._asked is None:
+            return stop.asked if self.rank.alone else False
+        work, asked = self._asked
+        self._asked = None
+        work.wait()
+        if asked and not stop.asked:
+            stop.reason = "a signal to another rank"
+        return bool(asked)
+
+    def explained(self, error: BaseException) -> BaseException:
+        """What this rank is to raise for an exception: its own, or that another one failed first.
+
+        The ranks' store remembers the first failure.
+        """
+        if _is_lost_contact(error):
+            error = LostRankError(
+                "lost contact with another rank: it has died, or has not answered for "
+                f"training.timeout_seconds ({one_line(error)}). The same command goes on from the "
+                "last checkpoint."
+            )
+        if self._store is None:
+            return error
+        code = error.exit_code if isinstance(error, LtcoreError) else 1
+        own = f"{self.rank.number} {code}"
+        try:
+            first = self._store.compare_set(_FAILED, "", own).decode()
+        except RuntimeError:  # the store went with its rank
+            return error
+        if first == own:
+            return error
+        number, code = map(int, first.split())
+        return AnotherRankError(number, code)
+
+
+@contextlib.contextmanager
+def joined(rank: Rank, device: torch.device, seconds: float) -> Iterator[Group]:
+    """Meet the other ranks; at the end wait for them, so that what one wrote is there for all.
+
+    A group that the program around has made already is used, and left as it is.
+
+    Args:
+        rank: which one this process is.
+        device: where it computes.
+        seconds: how long a rank waits for another.
+
+    Raises:
+        SurroundingsError: the others could not be met.
+        LostRankError: another rank died, or did not answer in time.
+        AnotherRankError: another rank failed first.
+    """
+    if rank.alone:
+        yield Group(rank)
+        return
+    own = not dist.is_initialized()
+    store = _meet(rank, device, timedelta(seconds=seconds)) if own else None
+    group = Group(rank, store)
+    try:
+        yield group
+        group.wait()
+    except BaseException as error:
+        explained = group.explained(error)
+        if explained is error:
+            raise
+        raise explained from error
+    if own:
+        dist.destroy_process_group()
+
+
+def _meet(rank: Rank, device: torch.device, timeout: timedelta) -> Store:
+    from torch.distributed.rendezvous import rendezvous
+
+    cuda = device.type == "cuda"
+    if cuda:
+        torch.cuda.set_device(device)
+    try:
+        store, *_ = next(rendezvous(rank.rendezvous, rank.number, rank.of, timeout=timeout))
+        dist.init_process_group(
+            "cpu:gloo,cuda:nccl" if cuda else "gloo",
+            store=store,
+            rank=rank.number,
+            world_size=rank.of,
+            timeout=timeout,
+        )
+    except (RuntimeError, ValueError) as error:
+        raise SurroundingsError(
+            f"rank {rank.number} of {rank.of} could not meet the others ({one_line(error)}). Start "
+            "the ranks with --nproc or torchrun, and see that they reach each other."
+        ) from error
+    found: Store = store
+    return found
+
+
+def _is_lost_contact(error: BaseException | None) -> bool:
+    """Whether an exchange with another rank broke, in torch.distributed or in gloo beneath it."""
+    while error is not None:
+        if isinstance(error, dist.DistError):
+            return True
+        if isinstance(error, RuntimeError) and any(sign in str(error) for sign in _GLOO):
+            return True
+        error = error.__cause__
+    return False
