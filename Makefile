@@ -24,6 +24,7 @@ lint: $(INSTALLED)
 
 bench: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/report.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/losses.py
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .

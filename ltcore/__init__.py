@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from ltcore.progress import EpochRow, RunInfo
     from ltcore.results import Results, read_results, write_results
     from ltcore.running.heads import CosineHead, LinearHead, replace_head
-    from ltcore.running.losses import PerSampleLoss
+    from ltcore.running.losses import AdjustedCrossEntropy, PerSampleLoss
     from ltcore.spec import RunSpec
     from ltcore.splits import Classes, ImageFiles, Split, Splits
 
@@ -96,6 +96,7 @@ _MODULE_OF = {
     "CosineHead": "ltcore.running.heads",
     "LinearHead": "ltcore.running.heads",
     "replace_head": "ltcore.running.heads",
+    "AdjustedCrossEntropy": "ltcore.running.losses",
     "PerSampleLoss": "ltcore.running.losses",
     "RunSpec": "ltcore.spec",
     "Classes": "ltcore.splits",
@@ -105,6 +106,7 @@ _MODULE_OF = {
 }
 
 __all__ = [
+    "AdjustedCrossEntropy",
     "Backbone",
     "CheckpointError",
     "Classes",

@@ -77,7 +77,8 @@ def deterministic_algorithms(wanted: bool) -> Iterator[None]:
 
 def outside_autocast(device: torch.device) -> AbstractContextManager[Any]:
     """The context in which float32 stays float32, whatever the precision around it."""
-    if device.type == "meta":  # for shapes alone: it has no autocast
+    # meta, for shapes alone, has no autocast
+    if device.type == "meta" or not torch.is_autocast_enabled(device.type):
         return contextlib.nullcontext()
     return torch.autocast(device.type, enabled=False)
 

@@ -10,7 +10,11 @@ from torch import nn
 from ltcore.components import Loss
 from ltcore.testing.conformance import BrokenRuleError, Stage, run_rules
 from ltcore.testing.declarations import DECLARATION, instance_of, label_of
-from ltcore.testing.loss_state import STATE, leaves_its_arguments_alone
+from ltcore.testing.loss_state import (
+    STATE,
+    gives_one_value_a_sample,
+    leaves_its_arguments_alone,
+)
 from ltcore.testing.loss_subject import LossSubject
 from ltcore.testing.loss_values import VALUES, gives_one_real_number, gradient_reaches_the_logits
 
@@ -42,6 +46,7 @@ def check_loss(
     stages = (
         Stage(DECLARATION, loss),
         Stage((builds_a_module,), subject, essential=True),
+        Stage((gives_one_value_a_sample,), subject, essential=True),
         Stage((leaves_its_arguments_alone,), subject, essential=True),
         Stage((gives_one_real_number,), subject, essential=True),
         Stage((gradient_reaches_the_logits,), subject, essential=True),

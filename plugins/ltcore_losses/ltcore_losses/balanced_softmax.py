@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ltcore import PerSampleLoss
+from ltcore import AdjustedCrossEntropy
 
 
-class BalancedSoftmaxLoss(PerSampleLoss):
+class BalancedSoftmaxLoss(AdjustedCrossEntropy):
     """The negative log-likelihood of the true class under a softmax that knows the class counts.
 
     With logits ``z``, true class ``y`` and class counts ``n``::
@@ -40,6 +39,6 @@ class BalancedSoftmaxLoss(PerSampleLoss):
         shift = np.log(class_counts / class_counts.mean())
         self.register_buffer("shift", torch.tensor(shift, dtype=torch.float32), persistent=False)
 
-    def per_sample(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """(N,) the loss of each sample, of logits (N, K) and labels (N,)."""
-        return F.cross_entropy(logits + self.shift, labels, reduction="none")
+    def adjusted(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """(N, K) the logits, of which labels (N,) change nothing, plus ``log n``."""
+        return logits + self.shift

@@ -5,17 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
 
-from ltcore import PerSampleLoss
+from ltcore import AdjustedCrossEntropy
 
 if TYPE_CHECKING:
     from ltcore_losses import Reduction
 
 
-class ClassBalancedLoss(PerSampleLoss):
+class ClassBalancedLoss(AdjustedCrossEntropy):
     """Cross-entropy in which each class weighs the inverse of its effective number of samples.
 
     With logits ``z``, true class ``y``, ``K`` classes, class counts ``n`` and ``beta`` in [0, 1)::
@@ -44,7 +42,3 @@ class ClassBalancedLoss(PerSampleLoss):
         self, class_weights: NDArray[np.float64], *, reduction: Reduction = "weighted_mean"
     ) -> None:
         super().__init__(class_weights=class_weights, reduction=reduction)
-
-    def per_sample(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """(N,) the unweighted loss of each sample, of logits (N, K) and labels (N,)."""
-        return F.cross_entropy(logits, labels, reduction="none")

@@ -6,14 +6,13 @@ import warnings
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ltcore import LtcoreWarning, PerSampleLoss
+from ltcore import AdjustedCrossEntropy, LtcoreWarning
 
 
-class EqualizationLoss(PerSampleLoss):
+class EqualizationLoss(AdjustedCrossEntropy):
     """Softmax equalization: rare classes are left out of the other classes' denominators at random.
 
     With logits ``z``, true class ``y``, class priors ``pi_j = n_j / sum(n)``, a threshold
@@ -73,13 +72,14 @@ class EqualizationLoss(PerSampleLoss):
                 stacklevel=2,
             )
 
-    def per_sample(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """(N,) the loss of each sample, of logits (N, K) and labels (N,)."""
-        if self.training:
-            draws = torch.rand(logits.shape, generator=self.generator, device=logits.device)
-            left_out = (draws < self.omission).scatter_(1, labels.unsqueeze(1), False)  # (N, K)
-            logits = logits.masked_fill(left_out, -torch.inf)
-        return F.cross_entropy(logits, labels, reduction="none")
+    def adjusted(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """(N, K) the logits; while training minus infinity where a class is left out."""
+        if not self.training:
+            return logits
+        draws = torch.rand(logits.shape, generator=self.generator, device=logits.device)
+        draws.scatter_(1, labels.unsqueeze(1), 1.0)  # no probability is above 1: y stays
+        # Added, not filled in: the gradient of a sum needs no second mask.
+        return logits + torch.where(draws < self.omission, -torch.inf, 0.0)
 
     def extra_repr(self) -> str:
         """What the module's text shows between its brackets."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ltcore import PerSampleLoss
+from ltcore import AdjustedCrossEntropy
 
 
-class LDAMLoss(PerSampleLoss):
+class LDAMLoss(AdjustedCrossEntropy):
     """Label-distribution-aware margins: the true class must win by a margin that its count sets.
 
     With logits ``z = s cos(f, w)``, true class ``y`` and class counts ``n``::
@@ -46,11 +45,10 @@ class LDAMLoss(PerSampleLoss):
         self.max_margin = max_margin
         self.scale = scale
 
-    def per_sample(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """(N,) the loss of each sample, of logits (N, K) and labels (N,)."""
-        margins = self.margins[labels].to(logits.dtype)
-        shifted = logits.scatter_add(1, labels.unsqueeze(1), -margins.unsqueeze(1))
-        return F.cross_entropy(shifted, labels, reduction="none")
+    def adjusted(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """(N, K) the logits, less the margin where labels (N,) point."""
+        margins = self.margins.to(logits.dtype).index_select(0, labels)
+        return logits.scatter_add(1, labels.unsqueeze(1), -margins.unsqueeze(1))
 
     def extra_repr(self) -> str:
         """What the module's text shows between its brackets."""

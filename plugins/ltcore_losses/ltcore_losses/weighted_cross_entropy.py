@@ -5,17 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
 
-from ltcore import PerSampleLoss
+from ltcore import AdjustedCrossEntropy
 
 if TYPE_CHECKING:
     from ltcore_losses import Reduction
 
 
-class WeightedCrossEntropyLoss(PerSampleLoss):
+class WeightedCrossEntropyLoss(AdjustedCrossEntropy):
     """Cross-entropy in which each class weighs the inverse of its share of the training images.
 
     With logits ``z``, true class ``y``, ``K`` classes, class counts ``n`` and priors
@@ -43,7 +41,3 @@ class WeightedCrossEntropyLoss(PerSampleLoss):
     ) -> None:
         weights = class_counts.sum() / (len(class_counts) * class_counts)
         super().__init__(class_weights=weights, reduction=reduction)
-
-    def per_sample(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """(N,) the unweighted loss of each sample, of logits (N, K) and labels (N,)."""
-        return F.cross_entropy(logits, labels, reduction="none")
