@@ -139,6 +139,16 @@ def test_what_cannot_change_the_outcome_may_change_on_the_way(tmp_path, unbroken
     assert what_is_left(tmp_path) == unbroken
 
 
+def test_going_on_with_another_torch_is_warned_of(tmp_path):
+    interrupt(tmp_path)
+    path = tmp_path / "run" / "begun.json"
+    begun = json.loads(path.read_text())
+    begun["versions"]["torch"] = "1.0"
+    path.write_text(json.dumps(begun))
+    with pytest.warns(ltcore.LtcoreWarning, match=r"begun with ltcore \S+, torch 1.0 and goes on"):
+        run(tmp_path)
+
+
 def test_fresh_begins_anew(tmp_path):
     interrupt(tmp_path, spec=changed(batch_size=4))
     run(tmp_path, fresh=True)

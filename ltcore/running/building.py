@@ -13,7 +13,7 @@ from ltcore.components import Head, Loss
 from ltcore.errors import LtcoreWarning, PluginError, SpecError
 from ltcore.outcome import ResolvedSpec
 from ltcore.ranks import Rank
-from ltcore.running.checking import blame
+from ltcore.running.checking import blame, refuse_what_is_not_deterministic
 from ltcore.running.devices import autocast
 from ltcore.running.losses import DeferredReweighting, PerSampleLoss
 from ltcore.splits import Classes, Splits
@@ -113,6 +113,7 @@ def check_model(
     except torch.OutOfMemoryError:
         raise
     except Exception as error:
+        refuse_what_is_not_deterministic(error, resolved.described("backbone"))
         raise SpecError(
             f"transform.size: the backbone {resolved.backbone.name!r} does not take images of "
             f"{size} pixels ({type(error).__name__}: {error}). Its own size is "

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from ltcore.errors import LtcoreError, PluginError, SurroundingsError, one_line
+from ltcore.errors import LtcoreError, PluginError, SpecError, SurroundingsError, flat, one_line
 
 
 def check_logits(logits: Tensor, images: Tensor, epoch: int, step: int) -> None:
@@ -66,6 +66,23 @@ def check_loss_value(loss: Tensor, epoch: int, step: int) -> None:
         )
 
 
+def refuse_what_is_not_deterministic(error: Exception, what: str) -> None:
+    """Say it in ltcore's words where PyTorch has refused an operation for that.
+
+    Args:
+        error: what was raised.
+        what: the component that was running, for the message.
+
+    Raises:
+        SpecError: deterministic algorithms are asked for, and an operation has none.
+    """
+    if torch.are_deterministic_algorithms_enabled() and "eterministic" in str(error):
+        raise SpecError(
+            f"training.deterministic: {what} uses an operation that has no deterministic algorithm "
+            f"({flat(str(error)).partition(',')[0]}). Set it to false, or choose another component."
+        ) from error
+
+
 @contextmanager
 def blame(what: str) -> Iterator[None]:
     """Turn an unforeseen exception into an error that says whose it is.
@@ -84,6 +101,7 @@ def blame(what: str) -> Iterator[None]:
     except LtcoreError:
         raise
     except Exception as error:
+        refuse_what_is_not_deterministic(error, what)
         if _is_out_of_memory(error):
             raise SurroundingsError(
                 f"{what}: the memory is full ({one_line(error)}). Lower training.batch_size or "

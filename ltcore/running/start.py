@@ -13,6 +13,7 @@ import shutil
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -199,23 +200,36 @@ def _noting_failure(folder: Path) -> Iterator[None]:
 def _begin(folder: Path, resolved: ResolvedSpec) -> None:
     """Note of which spec the folder's checkpoint is, or see that it is of this one."""
     begun, outcome = folder / _BEGUN, resolved.outcome()
+    versions = {name: version(name) for name in ("ltcore", "torch")}
     (folder / _STATUS).unlink(missing_ok=True)
     if begun.exists():
         try:
-            before = json.loads(begun.read_text(encoding="utf-8"))["outcome"]
+            content = json.loads(begun.read_text(encoding="utf-8"))
+            before, then = content["outcome"], content["versions"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CheckpointError(
                 f"{begun}: cannot be read: {error}. Start the run anew with --fresh."
             ) from None
         differing = _differing(json.loads(json.dumps(outcome)), before)
+        if then != versions:
+            warnings.warn(
+                f"the run was begun with {_listed(then)} and goes on with {_listed(versions)}: its "
+                "numbers may not be those of an unbroken one",
+                LtcoreWarning,
+                stacklevel=2,
+            )
         if differing:
             raise CheckpointError(
                 f"{folder}: holds an interrupted run of another spec:\n{differing}\n"
                 "  Give this spec another name or --out, or begin anew with --fresh."
             )
     else:
-        content = json.dumps({"outcome": outcome}, indent=2).encode()
-        publish_bytes(memoryview(content), begun, folder / "begun.tmp")
+        written = json.dumps({"outcome": outcome, "versions": versions}, indent=2).encode()
+        publish_bytes(memoryview(written), begun, folder / "begun.tmp")
+
+
+def _listed(versions: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in versions.items())
 
 
 def _forget(folder: Path) -> None:
