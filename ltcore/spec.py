@@ -218,6 +218,13 @@ class Training(Declaration):
         "last where validation and test are the same images.",
     )
     keep_last: bool = Field(default=False, description="Store the last epoch's logits as well.")
+    image_gb: float | None = Parameter(
+        default=None,
+        ge=0,
+        description="Memory, in 1e9 bytes, that images decoded from files may take; what does not "
+        "fit is decoded anew in each epoch. Null: half of the machine's memory.",
+        affects_outcome=False,
+    )
     checkpoint_minutes: float = Parameter(
         default=10.0,
         gt=0,

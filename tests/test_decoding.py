@@ -7,7 +7,11 @@ import pytest
 from PIL import Image
 
 import ltcore
-from ltcore.running.decoding import decode_images
+from ltcore.running.decoding import decode_images, stored_side
+
+
+def decoded(files, size):
+    return decode_images(files, stored_side(files, size))
 
 
 @pytest.fixture
@@ -27,7 +31,7 @@ def noise(height, width, seed=0):
 def test_small_squares_of_one_size_are_kept_in_order(save):
     pictures = [noise(8, 8, seed) for seed in range(20)]
     paths = tuple(save(f"{i}.png", p) for i, p in enumerate(pictures))
-    array = decode_images(ltcore.ImageFiles(paths), 32)
+    array = decoded(ltcore.ImageFiles(paths), 32)
     assert array.shape == (20, 3, 8, 8)
     assert np.array_equal(array.transpose(0, 2, 3, 1), pictures)
 
@@ -36,7 +40,7 @@ def test_others_are_cropped_to_the_centre_and_resized(save):
     grey = np.full((20, 40, 3), 100)
     grey[:, 10:30] = 200  # the central square
     paths = (save("wide.png", grey), save("small.png", noise(6, 6)))
-    array = decode_images(ltcore.ImageFiles(paths), 16)
+    array = decoded(ltcore.ImageFiles(paths), 16)
     assert array.shape == (2, 3, 16, 16)
     assert (array[0, :, :, 1:-1] == 200).all()  # at the edge bilinear weights reach across
 
@@ -44,7 +48,7 @@ def test_others_are_cropped_to_the_centre_and_resized(save):
 def test_shrinking_is_antialiased(save):
     stripes = np.zeros((64, 64, 3))
     stripes[:, ::2] = 255
-    array = decode_images(ltcore.ImageFiles((save("stripes.png", stripes),)), 16)
+    array = decoded(ltcore.ImageFiles((save("stripes.png", stripes),)), 16)
     assert array.min() > 100
     assert array.max() < 155
 
@@ -52,7 +56,7 @@ def test_shrinking_is_antialiased(save):
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "1"])
 def test_every_mode_becomes_rgb(save, mode):
     path = save("x.png", np.full((8, 8, 3), 255), mode)
-    array = decode_images(ltcore.ImageFiles((path,)), 8)
+    array = decoded(ltcore.ImageFiles((path,)), 8)
     assert array.shape == (1, 3, 8, 8)
     assert (array == 255).all()
 
@@ -64,9 +68,9 @@ def test_a_file_that_is_no_image_is_named(save, tmp_path, damage):
     content = (tmp_path / "good.png").read_bytes()
     bad.write_bytes(b"hello" if damage == "text" else content[: len(content) // 2])
     with pytest.raises(ltcore.DataError, match=r"bad\.png"):
-        decode_images(ltcore.ImageFiles((good, str(bad))), 8)
+        decoded(ltcore.ImageFiles((good, str(bad))), 8)
 
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ltcore.DataError, match=r"none\.png: no such file"):
-        decode_images(ltcore.ImageFiles((str(tmp_path / "none.png"),)), 8)
+        decoded(ltcore.ImageFiles((str(tmp_path / "none.png"),)), 8)

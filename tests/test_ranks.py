@@ -175,7 +175,7 @@ def images_of_an_epoch(number, batch_size):
     order = epoch_order(3, 1, len(split))
     found = {}
     for rank in ranks(number):
-        batches = Batches(split, augmentation, batch_size=batch_size, device=cpu, rank=rank)
+        batches = Batches(split, augmentation, batch_size=batch_size, device=cpu, rank=rank, room=0)
         for chosen, batch in zip(order.split(batch_size), batches.training(1), strict=True):
             for index, image in zip(share_of_batch(chosen, rank), batch.images, strict=True):
                 found[int(index)] = hashlib.sha256(image.numpy().tobytes()).hexdigest()

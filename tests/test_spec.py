@@ -57,6 +57,7 @@ def test_spec_defaults_are_the_study_s():
         "sync_batch_norm": False,
         "select": None,
         "keep_last": False,
+        "image_gb": None,
         "checkpoint_minutes": 10.0,
         "timeout_seconds": 600.0,
     }
@@ -200,7 +201,7 @@ def test_a_whole_number_is_a_number():
             (
                 "training.lr: unknown field. Did you mean 'training.optimizer.lr'? Known here: "
                 "epochs, batch_size, eval_batch_size, optimizer, scheduler, device, precision, "
-                "compile, deterministic, sync_batch_norm, select, keep_last, "
+                "compile, deterministic, sync_batch_norm, select, keep_last, image_gb, "
                 "checkpoint_minutes, timeout_seconds"
             ),
         ),

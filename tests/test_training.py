@@ -54,7 +54,8 @@ def parts(settings: Training):
     )
     augmentation = Augmentation(Transform(size=8), Plain(), seed=3, device=CPU)
     batches = [
-        Batches(split(n, n), augmentation, batch_size=8, device=CPU, rank=Rank()) for n in (30, 20)
+        Batches(split(n, n), augmentation, batch_size=8, device=CPU, rank=Rank(), room=0)
+        for n in (30, 20)
     ]
     return state, batches
 

@@ -1,23 +1,20 @@
-"""Splits -> batches on the device: uint8 images in memory, augmented a batch at a time."""
+"""Splits -> batches on the device, augmented a batch at a time."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ltcore.ranks import Rank
 from ltcore.running.augmentation import Augmentation
-from ltcore.running.decoding import decode_images
 from ltcore.running.exchange import share_of_batch, share_of_split
+from ltcore.running.images import as_tensor, open_images
 from ltcore.running.randomness import epoch_order
-from ltcore.splits import ImageFiles, Split
-
-_LARGEST_SHARE = 0.25  # of the device's free memory that one split's images may take
+from ltcore.splits import Split
 
 
 class Batch(NamedTuple):
@@ -37,6 +34,8 @@ class Batches:
             batch is shared out over the ranks; while evaluating each rank has its own.
         device: where the batches go.
         rank: which part of the images is this process's.
+        room: bytes that images decoded from files may take; without room they are decoded anew in
+            each epoch.
 
     Raises:
         DataError: an image file is missing or damaged.
@@ -50,12 +49,10 @@ class Batches:
         batch_size: int,
         device: torch.device,
         rank: Rank,
+        room: float,
     ) -> None:
-        images = split.images
-        if isinstance(images, ImageFiles):
-            images = decode_images(images, augmentation.size)
-        self._images = _where_there_is_room(_tensor(images), device)
-        self.labels = _tensor(split.labels).to(device)
+        self.images = open_images(split.images, augmentation.size, device, room)
+        self.labels = as_tensor(split.labels).to(device)
         self._augmentation = augmentation
         self._batch_size = batch_size
         self._device = device
@@ -73,32 +70,19 @@ class Batches:
             first: the batch to begin with, from 0.
         """
         order = epoch_order(self._augmentation.seed, epoch, len(self.labels))
-        for chosen in torch.split(order.to(self._images.device), self._batch_size)[first:]:
-            share = share_of_batch(chosen, self._rank)
-            images = self._images[share].to(self._device)
-            augmented = self._augmentation.train(images, share.to(self._device), epoch)
-            yield Batch(augmented, self.labels[chosen.to(self._device)])
+        batches = torch.split(order, self._batch_size)[first:]
+        shares = [share_of_batch(batch, self._rank) for batch in batches]
+        for batch, share, images in zip(batches, shares, self.images.batches(shares), strict=True):
+            augmented = self._augmentation.train(
+                images, share.to(self._device, non_blocking=True), epoch
+            )
+            yield Batch(augmented, self.labels[batch.to(self._device, non_blocking=True)])
 
     def evaluation(self) -> Iterator[Tensor]:
         """The rank's share of the images, as they are: (N, 3, size, size) float32.
 
         Every rank gets equally many batches of equal sizes; see :func:`share_of_split`.
         """
-        share = share_of_split(len(self.labels), self._rank).to(self._images.device)
-        for chosen in torch.split(share, self._batch_size):
-            yield self._augmentation.evaluate(self._images[chosen].to(self._device))
-
-
-def _tensor(array: NDArray[Any]) -> Tensor:
-    """The array itself; a copy where PyTorch cannot take it: read-only, or running backwards."""
-    taken = array.flags.writeable and min(array.strides, default=0) >= 0
-    return torch.from_numpy(array if taken else array.copy(order="K"))
-
-
-def _where_there_is_room(images: Tensor, device: torch.device) -> Tensor:
-    """On the device where they take little of its memory, else where they are."""
-    if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        if images.nbytes > _LARGEST_SHARE * free:
-            return images
-    return images.to(device)
+        share = share_of_split(len(self.labels), self._rank)
+        for images in self.images.batches(torch.split(share, self._batch_size)):
+            yield self._augmentation.evaluate(images)

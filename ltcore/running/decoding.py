@@ -1,4 +1,4 @@
-"""Image files -> one uint8 array, decoded once, at the size that the run asks for."""
+"""Image files -> uint8 arrays, at the size that the run asks for."""
 
 from __future__ import annotations
 
@@ -16,40 +16,55 @@ from ltcore.errors import DataError, one_line, printable
 from ltcore.splits import ImageFiles
 
 
-def decode_images(files: ImageFiles, size: int) -> NDArray[np.uint8]:
-    """(N, 3, S, S) uint8, channels last in memory.
+def stored_side(files: ImageFiles, size: int) -> int:
+    """The side S at which images are decoded, in pixels, from the files' headers.
 
     Square images of one size up to ``size`` are kept as they are (S is theirs) and resized on the
-    device. All others are cropped to the largest central square and resized to ``size``, bilinear
-    and antialiased. Transparency is dropped, 16-bit grey levels lose their lower byte, and a
-    camera's note on how it was held (EXIF) is not followed.
+    device; all others are decoded at ``size``.
 
     Args:
         files: the files, in any format that Pillow reads.
-        size: pixels a side.
+        size: pixels a side that the run asks for.
 
     Raises:
         DataError: a file is missing or no image, with its path.
     """
-    with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # twice as large is refused
+    with _quiet_about_size(), ThreadPoolExecutor() as pool:
         sizes = set(pool.map(_image_size, files.paths))
-        if len(sizes) == 1:
-            width, height = sizes.pop()
-            if width == height <= size:
-                size = width
-        array = np.empty((len(files), size, size, 3), np.uint8)
-        for _ in pool.map(partial(_decode_into, array), range(len(files)), files.paths):
+    if len(sizes) == 1:
+        width, height = sizes.pop()
+        if width == height <= size:
+            return width
+    return size
+
+
+def decode_images(files: ImageFiles, side: int) -> NDArray[np.uint8]:
+    """(N, 3, S, S) uint8, channels last in memory.
+
+    Images that are not S by S are cropped to the largest central square and resized, bilinear and
+    antialiased. Transparency is dropped, 16-bit grey levels lose their lower byte, and a camera's
+    note on how it was held (EXIF) is not followed.
+
+    Args:
+        files: the files, in any format that Pillow reads.
+        side: S; see :func:`stored_side`.
+
+    Raises:
+        DataError: a file is missing or no image, with its path.
+    """
+    array = np.empty((len(files), side, side, 3), np.uint8)
+    with _quiet_about_size(), ThreadPoolExecutor() as pool:
+        for _ in pool.map(partial(decode_into, array), range(len(files)), files.paths):
             pass
     return array.transpose(0, 3, 1, 2)
 
 
-def _image_size(path: str) -> tuple[int, int]:
-    with _opened(path) as image:
-        return image.size
+def decode_into(array: NDArray[np.uint8], index: int, path: str) -> None:
+    """Decode a file into ``array[index]``, of an array (N, S, S, 3).
 
-
-def _decode_into(array: NDArray[np.uint8], index: int, path: str) -> None:
+    Raises:
+        DataError: the file is missing or no image, with its path.
+    """
     side = array.shape[1]
     with _opened(path) as image:
         pixels = _colours(image)
@@ -58,12 +73,25 @@ def _decode_into(array: NDArray[np.uint8], index: int, path: str) -> None:
     array[index] = np.asarray(pixels)
 
 
+def _image_size(path: str) -> tuple[int, int]:
+    with _opened(path) as image:
+        return image.size
+
+
 def _colours(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):  # convert() would clip 16-bit levels at 255, all but black
         image = Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8))
     if image.mode == "F":
         raise ValueError("its grey levels are floating-point numbers of no known range")
     return image.convert("RGB")
+
+
+@contextmanager
+def _quiet_about_size() -> Iterator[None]:
+    """Pillow warns of large images; those twice as large it refuses."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        yield
 
 
 @contextmanager

@@ -38,6 +38,7 @@ from ltcore.running.checkpoints import Checkpoints, publish_weights
 from ltcore.running.devices import choose_device, deterministic_algorithms, environment
 from ltcore.running.exchange import parallel
 from ltcore.running.group import Group, joined
+from ltcore.running.images import machine_memory
 from ltcore.running.optimization import build_optimizer
 from ltcore.running.prediction import predict
 from ltcore.running.training import EpochSums, TrainingState, train
@@ -183,15 +184,23 @@ def _batches(
     augmentation = Augmentation(
         resolved.spec.transform, resolved.backbone, seed=order, device=device
     )
+    room = machine_memory() / 2 if settings.image_gb is None else 1e9 * settings.image_gb
 
-    def of(split: str, batch_size: int) -> Batches:
+    def of(split: str, batch_size: int, taken: int) -> Batches:
         return Batches(
-            getattr(splits, split), augmentation, batch_size=batch_size, device=device, rank=rank
+            getattr(splits, split),
+            augmentation,
+            batch_size=batch_size,
+            device=device,
+            rank=rank,
+            room=room / rank.of - taken,
         )
 
-    val = of("val", settings.eval_batch_size)
-    test = val if splits.val_is_test else of("test", settings.eval_batch_size)
-    return {"train": of("train", settings.batch_size), "val": val, "test": test}
+    val = of("val", settings.eval_batch_size, 0)
+    taken = val.images.held_bytes
+    test = val if splits.val_is_test else of("test", settings.eval_batch_size, taken)
+    taken += test.images.held_bytes
+    return {"train": of("train", settings.batch_size, taken), "val": val, "test": test}
 
 
 def _run_info(
