@@ -146,7 +146,7 @@ class DeferredReweighting(PerSampleLoss):
 
     Args:
         criterion: the loss to weight, without class weights of its own.
-        weights: (K,) float64, used from ``start_epoch`` on; before it every weight is 1.
+        weights: (K,) float64, used from ``start_epoch`` on; before it there are none.
         start_epoch: counted from 0.
 
     Raises:
@@ -165,17 +165,19 @@ class DeferredReweighting(PerSampleLoss):
                 "loss.drw: this loss weights its classes from the first epoch on already. "
                 "Remove drw, or choose a loss without class weights."
             )
-        super().__init__(class_weights=np.ones_like(weights))
+        super().__init__(class_weights=weights)
         self.criterion = criterion
-        self.register_buffer("deferred_weights", torch.tensor(weights).float(), persistent=False)
         self.first_weighted_epoch = start_epoch
-
-    deferred_weights: Tensor
+        self.weighted = start_epoch == 0
 
     def per_sample(self, logits: Tensor, labels: Tensor) -> Tensor:
         return self.criterion.per_sample(logits, labels)
 
     def start_epoch(self, epoch: int) -> None:
-        weighted = epoch >= self.first_weighted_epoch
-        ones = torch.ones_like(self.deferred_weights)
-        self.class_weights = self.deferred_weights if weighted else ones
+        self.weighted = epoch >= self.first_weighted_epoch
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        if self.weighted:
+            return super().forward(logits, labels)
+        loss: Tensor = self.criterion(logits, labels)  # the other loss itself, to the last bit
+        return loss

@@ -39,7 +39,7 @@ def effective_number_weights():
 def test_loss_before_the_start_is_the_plain_one(build, defer, batch, name, epoch):
     criterion = defer(name).eval()
     criterion.start_epoch(epoch)
-    torch.testing.assert_close(criterion(*batch), build(name, COUNTS).eval()(*batch))
+    assert torch.equal(criterion(*batch), build(name, COUNTS).eval()(*batch))
 
 
 @pytest.mark.parametrize("epoch", [3, 9])
