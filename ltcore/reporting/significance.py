@@ -5,6 +5,7 @@ Nothing here knows runs or images.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 
@@ -28,12 +29,22 @@ def exact_mcnemar(only_first: int, only_second: int) -> float:
         McNemar: Note on the Sampling Error of the Difference Between Correlated Proportions or
         Percentages. Psychometrika 12, 1947.
     """
-    n = only_first + only_second
-    term = total = 1  # C(n, 0), of whole numbers without bound
-    for i in range(min(only_first, only_second)):
-        term = term * (n - i) // (i + 1)
+    n, k = only_first + only_second, min(only_first, only_second)
+    if 2 * k == n:
+        return 1.0
+    # Of all 2**n ways, those of both tails: without what lies between them, or twice one tail.
+    few = 3 * (k + 1) <= n
+    both = 2 * _ways(n, 0, k) if few else (1 << n) - _ways(n, k + 1, n - k - 1)
+    return both / (1 << n)
+
+
+def _ways(n: int, first: int, last: int) -> int:
+    """``sum_{i=first..last} C(n, i)``, of whole numbers without bound."""
+    total, term = 0, math.comb(n, first)
+    for i in range(first, last + 1):
         total += term
-    return min(1.0, total / (1 << n) * 2)
+        term = term * (n - i) // (i + 1)
+    return total
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import textwrap
-from typing import ClassVar, Literal
+from typing import ClassVar
+
+from rich.cells import cell_len
 
 from ltcore.comparison import Comparison
 from ltcore.errors import printable
 from ltcore.reporting.reporters.options import TablesReporter
-from ltcore.reporting.text_tables import TextTable
+from ltcore.reporting.text_tables import Column, TextTable
 
 _WIDTH = 100
-_UNLIMITED = 10_000
 _BEST = "*"
+_GAP = "  "
 
 
 class Table(TablesReporter):
@@ -42,39 +43,39 @@ class Table(TablesReporter):
 
 
 def _table(content: TextTable) -> str:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    table = RichTable(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    for column in content.columns:
-        # Titles of two words stand in two lines, so that six columns fit a terminal.
-        lines = printable(column.title).split(" ")
-        if column.images is not None:
-            lines.append(f"n={column.images:,}")
-        heading = Text("\n".join(lines))
-        justify: Literal["left", "right"] = "left" if column.is_text else "right"
-        table.add_column(heading, justify=justify, no_wrap=True, vertical="bottom")
+    headings = [_heading(column) for column in content.columns]
+    height = max(map(len, headings))
     marked = any(value.best or value.mark for row in content.rows for value in row.values)
-    space = " " if marked else ""  # keeps the digits of a column aligned
+    room = " " if marked else ""  # for a sign, in every column
+    columns = [[""] * (height - len(lines)) + lines for lines in headings]
     for row in content.rows:
-        label = f"{printable(row.label)} {row.marks}".rstrip()
-        values = (printable(v.text) + (_BEST if v.best else v.mark or space) for v in row.values)
-        table.add_row(Text(label), *map(Text, values))
-    stream = io.StringIO()
-    console = Console(
-        file=stream,
-        width=_UNLIMITED,
-        color_system=None,
-        force_terminal=False,
-        force_jupyter=False,
-        legacy_windows=False,
-    )
-    console.print(table)
+        columns[0].append(f"{printable(row.label)} {row.marks}".rstrip())
+        for column, value in zip(columns[1:], row.values, strict=True):
+            sign = _BEST if value.best else value.mark or room
+            column.append(printable(value.text) + sign)
+    padded = [
+        _padded(cells, to_the_left=column.is_text)
+        for column, cells in zip(content.columns, columns, strict=True)
+    ]
+    lines = [_GAP.join(cells) for cells in zip(*padded, strict=True)]
+    lines.insert(height, "─" * cell_len(lines[0]))
     title = f"{content.title}; {_BEST} {content.best}" if content.best else content.title
-    lines = [_wrapped(title), *(line.rstrip() for line in stream.getvalue().splitlines())]
-    return "\n".join(lines)
+    return "\n".join([_wrapped(title), *(line.rstrip() for line in lines)])
+
+
+def _heading(column: Column) -> list[str]:
+    """A title of two words stands in two lines, so that six columns fit a terminal."""
+    lines = printable(column.title).split(" ")
+    return lines if column.images is None else [*lines, f"n={column.images:,}"]
+
+
+def _padded(cells: list[str], *, to_the_left: bool) -> list[str]:
+    """The cells of a column, equally wide: some characters take two places, or none."""
+    width = max(map(cell_len, cells))
+    texts = [cell.rstrip() for cell in cells]
+    spaces = [" " * (width - cell_len(text)) for text in texts]
+    pairs = zip(texts, spaces, strict=True) if to_the_left else zip(spaces, texts, strict=True)
+    return list(map("".join, pairs))
 
 
 def _wrapped(text: str) -> str:
