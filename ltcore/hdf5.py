@@ -6,11 +6,11 @@ types, data that was never written, and more data than a file of this size can h
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import mmap
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -74,15 +74,15 @@ class PlainReader:
         self._size = size
         self._bytes_left = max(_SMALL, _LARGEST_GROWTH * size)
         self._opened: dict[str, Any] = {"": h5py.h5o.open(file.id, b"/")}
+        self._links: dict[str, dict[str, bool]] = {}
 
     def __contains__(self, path: str) -> bool:
         parent, _, name = path.rpartition("/")
-        return bool(self._group(parent).links.exists(_encoded(name)))
+        return name in self._links_in(parent)
 
     def members(self, path: str) -> list[str]:
         """The names of what is directly inside a group; none where there is no such group."""
-        names = self._group(path) if path in self else ()
-        return [name.decode("utf-8", "surrogateescape") for name in names]
+        return list(self._links_in(path)) if path in self else []
 
     def numbers(self, path: str, dtype: DTypeLike, *, ndim: int) -> NDArray[Any]:
         """An array of numbers, as ``dtype``.
@@ -169,50 +169,53 @@ class PlainReader:
         header.read(value)
         return value.flat[0]
 
-    def _group(self, path: str) -> Any:
-        return self._open(path, h5py.h5g.GroupID, "group")
+    def _links_in(self, path: str) -> dict[str, bool]:
+        """Name -> whether it is a hard link, of what is directly inside a group."""
+        if path not in self._links:
+            found: list[tuple[bytes, Any]] = []
+            group = self._open(path, h5py.h5g.GroupID, "group")
+            group.links.iterate(lambda name, info: found.append((name, info.type)), info=True)
+            self._links[path] = {_decoded(name): of == h5py.h5l.TYPE_HARD for name, of in found}
+        return self._links[path]
 
     def _open(self, path: str, kind: type, called: str) -> Any:
-        member = self._member(path)
-        if not isinstance(member, kind):
-            raise ResultsFileError(f"/{path} is not a {called}")
-        return member
-
-    def _member(self, path: str) -> Any:
         if path not in self._opened:
             parent, _, name = path.rpartition("/")
-            group, encoded = self._member(parent), _encoded(name)
-            if not (isinstance(group, h5py.h5g.GroupID) and group.links.exists(encoded)):
+            is_hard = self._links_in(parent).get(name)
+            if is_hard is None:
                 raise ResultsFileError(f"/{path} is missing")
-            if group.links.get_info(encoded).type != h5py.h5l.TYPE_HARD:
+            if not is_hard:
                 raise ResultsFileError(f"/{path} is a link, which is refused")
-            self._opened[path] = h5py.h5o.open(group, encoded)
+            self._opened[path] = h5py.h5o.open(self._opened[parent], _encoded(name))
+        if not isinstance(self._opened[path], kind):
+            raise ResultsFileError(f"/{path} is not a {called}")
         return self._opened[path]
 
     def _dataset(self, path: str, ndim: int) -> tuple[Any, tuple[int, ...], np.dtype[Any]]:
         """A data set that may be read, its shape, and what it holds."""
         dataset = self._open(path, h5py.h5d.DatasetID, "dataset")
+        shape, stored = dataset.shape or (), dataset.dtype
+        if dataset.get_offset() is None:  # not in one piece of this file
+            self._check_storage(path, dataset, stored)
+        if len(shape) != ndim:
+            raise ResultsFileError(f"/{path} has {len(shape)} dimensions, should have {ndim}")
+        if math.prod(shape) > 0 and dataset.get_storage_size() == 0:
+            raise ResultsFileError(f"/{path} was never written")
+        return dataset, shape, stored
+
+    def _check_storage(self, path: str, dataset: Any, stored: np.dtype[Any]) -> None:
         properties = dataset.get_create_plist()
         layout = properties.get_layout()
         if layout == h5py.h5d.VIRTUAL or properties.get_external_count():
             raise ResultsFileError(f"/{path} is stored outside the file, which is refused")
-        if dataset.rank != ndim:
-            raise ResultsFileError(f"/{path} has {dataset.rank} dimensions, should have {ndim}")
-        shape, stored = dataset.shape, dataset.dtype
-        if math.prod(shape) > 0 and dataset.get_storage_size() == 0:
-            raise ResultsFileError(f"/{path} was never written")
         if layout == h5py.h5d.CHUNKED:  # HDF5 unpacks whole chunks, one at a time
             self._require(path, math.prod(properties.get_chunk()) * stored.itemsize)
-        return dataset, shape, stored
 
     def _fixed_strings(
         self, path: str, dataset: Any, shape: tuple[int, ...], stored: np.dtype[Any]
     ) -> NDArray[np.str_]:
         self._take(path, math.prod(shape) * stored.itemsize * (1 + _CHARACTER))
-        encoded: NDArray[np.bytes_] = _read(dataset, shape, stored)
-        with contextlib.suppress(UnicodeDecodeError):
-            return encoded.astype(np.str_)  # ASCII alone, and ten times as fast
-        return np.char.decode(encoded, "utf-8")
+        return _texts(_read(dataset, shape, stored).tobytes(), stored.itemsize)
 
     def _variable_strings(
         self, path: str, dataset: Any, n: int, stored: np.dtype[Any]
@@ -243,6 +246,22 @@ class PlainReader:
 
 def _encoded(name: str) -> bytes:
     return name.encode("utf-8", "surrogateescape")
+
+
+def _decoded(name: bytes) -> str:
+    return name.decode("utf-8", "surrogateescape")
+
+
+@lru_cache(maxsize=4)
+def _texts(content: bytes, width: int) -> NDArray[np.str_]:
+    """Strings of UTF-8; of equal content one array, that files of one test set share."""
+    encoded = np.frombuffer(content, dtype=f"S{width}")
+    try:
+        texts: NDArray[np.str_] = encoded.astype(np.str_)  # ASCII alone, and ten times as fast
+    except UnicodeDecodeError:
+        texts = np.char.decode(encoded, "utf-8")
+    texts.flags.writeable = False
+    return texts
 
 
 def _read(dataset: Any, shape: tuple[int, ...], stored: np.dtype[Any]) -> NDArray[Any]:

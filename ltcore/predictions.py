@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from functools import wraps
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True)
@@ -39,3 +43,30 @@ class Predictions:
         """Take the argmax of logits."""
         prediction = logits.argmax(axis=1).astype(np.int32)
         return cls(logits, prediction, label.astype(np.int32), ids, dict(views or {}))
+
+
+def found_once(of: Callable[[NDArray[Any]], _Found]) -> Callable[[NDArray[Any]], _Found]:
+    """Remember what was found of the last few arrays that cannot change.
+
+    Files of one test set share one read-only array of ids (:mod:`ltcore.hdf5`), so what is asked of
+    it is worked out for the first of them alone.
+    """
+    known: deque[tuple[NDArray[Any], _Found]] = deque(maxlen=4)
+
+    @wraps(of)
+    def find(array: NDArray[Any]) -> _Found:
+        for other, found in known:
+            if other is array:
+                return found
+        found = of(array)
+        if not array.flags.writeable:
+            known.append((array, found))
+        return found
+
+    return find
+
+
+@found_once
+def ascend(ids: NDArray[np.str_]) -> bool:
+    """Whether each id is larger than the one before it: in order, and none twice."""
+    return bool(np.all(ids[:-1] < ids[1:]))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ltcore.comparison import Run
-from ltcore.predictions import Predictions
+from ltcore.predictions import Predictions, ascend, found_once
 from ltcore.reporting.bootstrap import Resampling
 from ltcore.reporting.labels import Named
 
@@ -31,12 +31,19 @@ class Images:
     label: NDArray[np.int32] = field(compare=False)
     views: Mapping[str, NDArray[np.int64]] = field(compare=False)
     _resamplings: dict[str, Resampling] = field(default_factory=dict, repr=False, compare=False)
+    _members: dict[str, int] = field(default_factory=dict, repr=False, compare=False)
 
     def resampling(self, view: str) -> Resampling:
         """How the images of a view are resampled: the same for all runs."""
         if view not in self._resamplings:
             self._resamplings[view] = Resampling(self.label[self.views[view]])
         return self._resamplings[view]
+
+    def members(self, view: str) -> int:
+        """A bit for each image, the first the highest: whether it is in the view."""
+        if view not in self._members:
+            self._members[view] = _as_bits(np.packbits(_is_among(self.views[view], len(self.label))))
+        return self._members[view]
 
     def agree(self, other: Images, view: str) -> bool:
         """Whether both have a view with the same members; their images are the same."""
@@ -68,6 +75,10 @@ class Evidence:
         """(N,) whether each image's prediction is its label."""
         return np.unpackbits(self.packed, count=len(self.images.label)).view(np.bool_)
 
+    def correct_bits(self, view: str) -> int:
+        """The same as bits of an integer, in one view: counted many times as fast."""
+        return _as_bits(self.packed) & self.images.members(view)
+
 
 def correct_in(evidence: Iterable[Evidence], view: str) -> NDArray[np.bool_]:
     """Stack what several runs have right in a view: (R, n)."""
@@ -76,7 +87,7 @@ def correct_in(evidence: Iterable[Evidence], view: str) -> NDArray[np.bool_]:
 
 def in_id_order(test: Predictions) -> Predictions:
     """The same predictions, in the order of their ids, whatever that of the file is."""
-    if np.all(test.id[:-1] <= test.id[1:]):
+    if ascend(test.id):
         return replace(test, views={view: np.sort(of) for view, of in test.views.items()})
     order = np.argsort(test.id)
     place = np.empty_like(order)
@@ -93,11 +104,25 @@ def in_id_order(test: Predictions) -> Predictions:
 
 def images_of(test: Predictions, views: Mapping[str, NDArray[np.int64]]) -> Images:
     """The images of predictions that are in the order of their ids."""
-    digest = hashlib.sha256("\0".join(test.id.tolist()).encode())
+    digest = _digest_of(test.id).copy()
     digest.update(np.ascontiguousarray(test.label).tobytes())
     pairing = digest.hexdigest()
     for view, indices in sorted(views.items()):
-        members = np.zeros(len(test.label), dtype=np.bool_)
-        members[indices] = True
-        digest.update(view.encode(errors="surrogateescape") + members.tobytes())
+        members = _is_among(indices, len(test.label)).tobytes()
+        digest.update(view.encode(errors="surrogateescape") + members)
     return Images(pairing, digest.hexdigest(), test.label, views)
+
+
+@found_once
+def _digest_of(ids: NDArray[np.str_]) -> hashlib._Hash:
+    return hashlib.sha256("\0".join(ids.tolist()).encode())
+
+
+def _is_among(indices: NDArray[np.int64], n: int) -> NDArray[np.bool_]:
+    members = np.zeros(n, dtype=np.bool_)
+    members[indices] = True
+    return members
+
+
+def _as_bits(packed: NDArray[np.uint8]) -> int:
+    return int.from_bytes(packed.tobytes(), "big")

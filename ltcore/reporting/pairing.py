@@ -140,9 +140,8 @@ def pair_of(
     differences = resampled[0] - resampled[1] if len(resampled) == 2 else None
     only_first = only_second = None
     if metric == "top1":
-        one, other = correct_in((first, second), view)
-        only_first = int(np.count_nonzero(one & ~other))
-        only_second = int(np.count_nonzero(other & ~one))
+        one, other = first.correct_bits(view), second.correct_bits(view)
+        only_first, only_second = (one & ~other).bit_count(), (other & ~one).bit_count()
         p = exact_mcnemar(only_first, only_second)
     else:
         p = 1.0 if differences is None else _bootstrap_p(differences)
