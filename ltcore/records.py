@@ -27,30 +27,36 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
         the mean over them (ddof 1); ``pairs``, ``gains``, ``controls`` and ``published``, lists of
         differences that name their setting; ``ensemble``; ``warnings``; ``unreadable``.
     """
+    parts = json_parts(comparison).items()
+    return {name: list(part) if isinstance(part, Iterator) else part for name, part in parts}
+
+
+def json_parts(comparison: Comparison) -> dict[str, Any]:
+    """The same, with iterators in the place of lists: to be written one after the other."""
     settings = comparison.settings
     return {
-        "runs": [
+        "runs": (
             {**run.to_record(), "metrics": {v: m.to_record() for v, m in run.metrics.items()}}
             for run in comparison.runs
-        ],
+        ),
         "by_backbone": {s.label: _top1(s.by_backbone) for s in settings},
         "by_loss": {s.label: _top1(s.by_loss) for s in settings},
-        "over_seeds": [
+        "over_seeds": (
             _cell(setting, cell)
             for setting in settings
             for cell in setting.cells.values()
             if len(cell.runs) > 1
-        ],
-        "pairs": [{"setting": s.label, **pair.to_record()} for s in settings for pair in s.pairs],
-        "gains": [{"setting": s.label, **gain.to_record()} for s in settings for gain in s.gains],
-        "controls": [
+        ),
+        "pairs": ({"setting": s.label, **pair.to_record()} for s in settings for pair in s.pairs),
+        "gains": ({"setting": s.label, **gain.to_record()} for s in settings for gain in s.gains),
+        "controls": (
             {"setting": control.setting, **difference.to_record()}
             for control in comparison.controls
             for difference in control.differences
-        ],
-        "published": [difference.to_record() for difference in comparison.published],
+        ),
+        "published": (difference.to_record() for difference in comparison.published),
         "ensemble": comparison.ensemble and _ensemble(comparison.ensemble),
-        "warnings": list(comparison.warnings),
+        "warnings": iter(comparison.warnings),
         "unreadable": {path: str(error) for path, error in comparison.unreadable.items()},
     }
 

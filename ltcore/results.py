@@ -27,7 +27,8 @@ from pydantic import ValidationError
 
 from ltcore.consistency import inconsistency, non_finite
 from ltcore.errors import NonFiniteError, ResultsFileError, one_line, printable
-from ltcore.hdf5 import PlainReader, refuse_endless_heaps
+from ltcore.hdf5 import PlainReader
+from ltcore.heaps import refuse_endless_heaps
 from ltcore.predictions import Predictions
 from ltcore.publishing import USER_BLOCK, publish, verify
 from ltcore.spec import RunSpec

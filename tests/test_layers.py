@@ -20,7 +20,7 @@ LAYERS = (
     {"running", "sweeps", "testing"},
     {"plugins", "offers", "resolution", "outcome", "listeners", "schema"},
     {"reporting"},
-    {"hookspecs", "results", "hdf5", "publishing", "consistency"},
+    {"hookspecs", "results", "hdf5", "heaps", "publishing", "consistency"},
     {
         "spec",
         "components",

@@ -13,6 +13,7 @@ import pytest
 
 from ltcore.measures import METRICS
 from ltcore.reporting.analysis import Analysis
+from ltcore.reporting.reporters.json import Json
 from ltcore.reporting.study import compare
 from ltcore.results import write_results
 from tests.report_runs import Offered, run_of, shuffled, with_test
@@ -197,3 +198,9 @@ def test_a_run_that_cannot_be_read_leaves_the_numbers_of_the_others(tmp_path):
     assert unreadable == {
         str(tmp_path / "broken.h5"): f"{tmp_path / 'broken.h5'}: a test logit is NaN or infinite"
     }
+
+
+def test_json_written_part_by_part_is_json_of_the_whole(comparison):
+    for each in (comparison, compare([])):
+        whole = json.dumps(each.to_dict(), indent=2, allow_nan=False)
+        assert Json().render(each) == f"{whole}\n"

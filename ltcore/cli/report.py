@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ltcore.components import Reporter
 
 UNREADABLE = 3
+_PIECE = 2**20  # characters that are encoded together
 
 # Options of the command -> what reporters that take them call them.
 _OF_REPORTER = {"metric": "metrics", "view": "views", "interval": "interval", "pairs": "pairs"}
@@ -115,11 +116,15 @@ _REPORT_OPTIONS = (
 def _write(text: str, output: Path | None) -> None:
     from ltcore.errors import SurroundingsError
 
+    pieces = (text[start : start + _PIECE] for start in range(0, len(text), _PIECE))
     try:
         if output is None:
-            click.echo(text, nl=not text.endswith("\n"))
+            for piece in pieces:
+                click.echo(piece, nl=False)
+            click.echo("", nl=not text.endswith("\n"))
         else:
-            output.write_text(text, encoding="utf-8", newline="\n")
+            with output.open("w", encoding="utf-8", newline="\n") as file:
+                file.writelines(pieces)
     except BrokenPipeError:  # who reads has read enough
         raise
     except OSError as error:

@@ -85,7 +85,7 @@ def evaluate(
         if analysis.intervals:
             resampled = _replicates(scores, images, analysis)
         for view, indices in views.items():
-            if len(indices):
+            if len(indices) and (analysis.offered or resampled):
                 metrics[view] = replace(
                     metrics[view],
                     others=_others(test, indices, results, analysis.offered),

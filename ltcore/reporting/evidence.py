@@ -42,7 +42,8 @@ class Images:
     def members(self, view: str) -> int:
         """A bit for each image, the first the highest: whether it is in the view."""
         if view not in self._members:
-            self._members[view] = _as_bits(np.packbits(_is_among(self.views[view], len(self.label))))
+            among = _is_among(self.views[view], len(self.label))
+            self._members[view] = _as_bits(np.packbits(among))
         return self._members[view]
 
     def agree(self, other: Images, view: str) -> bool:
@@ -51,7 +52,7 @@ class Images:
         return one is not None and two is not None and np.array_equal(one, two)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Evidence:
     """One run and, of each image, whether it is right.
 

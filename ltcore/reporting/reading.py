@@ -19,7 +19,7 @@ from ltcore.results import Results, read_results
 Source = str | os.PathLike[str] | Results
 
 
-@dataclass
+@dataclass(slots=True)
 class _Read:
     """One source: what it gave, or why it gave nothing."""
 
@@ -131,4 +131,4 @@ def _identity(source: Source) -> tuple[object, str]:
         path = source.path
     else:
         return object(), source.name
-    return path.absolute(), str(path)
+    return os.path.normcase(path.absolute()), str(path)
