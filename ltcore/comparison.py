@@ -21,6 +21,7 @@ from ltcore.splits import Classes
 if TYPE_CHECKING:
     import pandas as pd
 
+Environment = tuple[tuple[str, str], ...]
 Balance = Literal["balanced", "long_tailed"]
 VIEWS = (
     "balanced",
@@ -123,6 +124,8 @@ class Run:
         metrics: by view.
         adjustment: what was done to its logits.
         details: where a reporter asked for them.
+        environment: what it was computed with, as far as that can change numbers: (key, value) of
+            the results file's environment.
     """
 
     name: str
@@ -139,6 +142,7 @@ class Run:
     metrics: Mapping[str, Metrics]
     adjustment: Adjustment | None = None
     details: Details | None = None
+    environment: Environment = ()
 
     @property
     def file(self) -> str:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ltcore.comparison import Adjustment, Balance, Cell, Details, Run, Setting
 from ltcore.components import Backbone, Seeds
 from ltcore.reporting.averages import by_seed, over_cells, over_seeds
+from ltcore.reporting.environments import environment_of
 from ltcore.reporting.evaluation import Evaluation, Replicates
 from ltcore.reporting.evidence import Evidence, Images
 from ltcore.reporting.labels import Named, Parameters, outcome_of, parameters_of, tell_apart
@@ -130,6 +131,7 @@ def entry_of(
         metrics=evaluation.metrics,
         adjustment=adjustment,
         details=details,
+        environment=environment_of(results.environment),
     )
     own = _named(spec.backbone, without=_OF_EVERY_BACKBONE)
     packed = np.packbits(evaluation.correct)

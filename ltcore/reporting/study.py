@@ -14,6 +14,7 @@ from ltcore.errors import SpecError
 from ltcore.mistakes import did_you_mean
 from ltcore.reporting.analysis import DEFAULT_BASELINE, Analysis
 from ltcore.reporting.ensembles import ensemble_of
+from ltcore.reporting.environments import differing_environments
 from ltcore.reporting.evidence import Evidence
 from ltcore.reporting.gains import controls_of, gains_of, inseparable_of
 from ltcore.reporting.grouping import Group, group
@@ -54,6 +55,8 @@ def compare(sources: Iterable[Source], analysis: Analysis | None = None) -> Comp
     if analysis.ensemble:
         averaged = [item for item in members if item.run.adjustment or not analysis.adjusts]
         ensemble, told = ensemble_of(averaged, reading.again, analysis)
+    in_order = [item.run for item in members if item.run.adjustment is None]
+    told += differing_environments(in_order)
     published = published_in(groups, references)
     found = {item.difference.reference for item in published}
     told += [
