@@ -48,7 +48,8 @@ class EpochSums:
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        self.loss = torch.zeros((), dtype=torch.float64, device=device)
+        widest = torch.float32 if device.type == "mps" else torch.float64  # MPS has no wider one
+        self.loss = torch.zeros((), dtype=widest, device=device)
         self.correct = torch.zeros((), dtype=torch.int64, device=device)
         self.first_bad_step = torch.full((), -1, dtype=torch.int64, device=device)
         self.images = 0
@@ -62,7 +63,7 @@ class EpochSums:
             finite &= torch.isfinite(torch.nn.utils.get_total_norm(gradients))
         bad = ~finite & (self.first_bad_step < 0)
         self.first_bad_step = torch.where(bad, step, self.first_bad_step)
-        self.loss += loss.double() * len(labels)
+        self.loss += loss.to(self.loss.dtype) * len(labels)
         self.correct += (logits.argmax(dim=1) == labels).sum()
         self.images += len(labels)
 
