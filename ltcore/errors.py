@@ -25,6 +25,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+INTERRUPTED = 130
+
 
 class LtcoreError(Exception):
     """The base of all errors that ltcore raises on purpose."""
@@ -137,6 +139,13 @@ class StoppedError(LtcoreError):
 
 class LtcoreWarning(UserWarning):
     """Something that the user should know, and that stops nothing."""
+
+
+def exit_code_of(error: BaseException) -> int:
+    """What ``ltcore`` leaves with: 130 on Ctrl-C, and 1 for an exception that is not ltcore's."""
+    if isinstance(error, LtcoreError):
+        return error.exit_code
+    return INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
 
 
 def printable(text: str) -> str:

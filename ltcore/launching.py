@@ -10,10 +10,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ltcore.errors import LostRankError
+from ltcore.errors import LostRankError, StoppedError, SurroundingsError
 from ltcore.ranks import Rank, this_rank
 from ltcore.stopping import StopRequest
 
@@ -37,17 +37,25 @@ def launch(arguments: Sequence[str], ranks: int, stop: StopRequest) -> int:
         The exit code of the rank that failed first, or 0.
 
     Raises:
+        StoppedError: the ranks were asked to stop, and did.
         LostRankError: a rank was killed.
+        SurroundingsError: the ranks could not be started.
     """
-    command = [sys.executable, "-m", "ltcore", *arguments]
-    with tempfile.TemporaryDirectory(prefix="ltcore-") as folder, stop.waiting():
-        meeting = (Path(folder) / "rendezvous").as_uri()
+    # a rank finds what this process does: -m alone would put the current folder in front
+    command = [sys.executable, "-P", "-m", "ltcore", *arguments]
+    with _meeting_folder() as folder, stop.waiting():
+        meeting = str(folder / "rendezvous")
         processes: list[subprocess.Popen[bytes]] = []
         try:
             for number in range(ranks):
                 process = _start(command, Rank(number, ranks, number, meeting))
                 processes.append(process)
             _watch(processes, stop)
+        except OSError as error:
+            raise SurroundingsError(
+                f"--nproc: rank {len(processes)} of {ranks} could not be started: "
+                f"{error.strerror}. Start fewer, or make room."
+            ) from None
         except KeyboardInterrupt:
             _signal(processes, signal.SIGINT)
             _wait(processes, GRACE_SECONDS)
@@ -56,7 +64,7 @@ def launch(arguments: Sequence[str], ranks: int, stop: StopRequest) -> int:
             ended = [process.poll() for process in processes]
             _signal(processes, signal.SIGKILL)
             _wait(processes)
-    return _exit_code(ended)
+    return _exit_code(ended, stop)
 
 
 def end_with_launcher() -> None:
@@ -72,11 +80,29 @@ def end_with_launcher() -> None:
         threading.Thread(target=watch, daemon=True).start()
 
 
+@contextlib.contextmanager
+def _meeting_folder() -> Iterator[Path]:
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="ltcore-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise SurroundingsError(
+            f"--nproc: the ranks have no temporary folder to meet in: {error.strerror}. Make room, "
+            "or set TMPDIR to a folder that can be written."
+        ) from None
+    with folder as name:
+        yield Path(name)
+
+
 def _start(command: Sequence[str], rank: Rank) -> subprocess.Popen[bytes]:
     threads = max(1, (os.cpu_count() or 1) // rank.of)
     return subprocess.Popen(  # noqa: S603 - this very interpreter and program
         command,
-        env={"OMP_NUM_THREADS": str(threads), **os.environ, **rank.environment()},
+        env={
+            "OMP_NUM_THREADS": str(threads),
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            **rank.environment(),
+        },
         stdin=subprocess.PIPE,
         start_new_session=True,  # Ctrl-C reaches the launcher alone, which passes it on
     )
@@ -109,8 +135,14 @@ def _wait(processes: Sequence[subprocess.Popen[bytes]], seconds: float | None = 
             process.wait(None if until is None else max(0.0, until - time.monotonic()))
 
 
-def _exit_code(ended: Sequence[int | None]) -> int:
+def _exit_code(ended: Sequence[int | None], stop: StopRequest) -> int:
     """Of codes, negative where a signal ended the rank, None where it had to be ended."""
+    failed = {code for code in ended if code}
+    # SIGTERM kills a rank that has not got so far as to handle it
+    stopped = {StoppedError.exit_code} | ({-signal.SIGTERM} if stop.asked else set())
+    if failed and failed <= stopped:
+        stop.reason = stop.reason or "a signal to a rank"
+        stop.refuse()
     for number, code in enumerate(ended):
         if code is not None and code < 0:
             name = signal.Signals(-code).name

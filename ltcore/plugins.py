@@ -19,7 +19,7 @@ import pluggy
 
 from ltcore import hookspecs
 from ltcore.components import Backbone, Component, Dataset, Kind, Loss, Metric, Reporter
-from ltcore.errors import PluginError, one_line
+from ltcore.errors import PluginError, StoppedError, one_line
 from ltcore.hookspecs import PROJECT
 from ltcore.measures import METRICS
 from ltcore.mistakes import did_you_mean
@@ -270,5 +270,7 @@ def _blamed_on(source: Source, faults: list[Fault], doing: str = "") -> Iterator
     try:
         with contextlib.redirect_stdout(sys.stderr):
             yield
+    except StoppedError:
+        raise
     except (Exception, SystemExit) as error:  # a stranger's code
         faults.append(Fault(source, f"{doing}{one_line(error)}"))

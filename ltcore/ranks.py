@@ -18,15 +18,14 @@ class Rank:
         number: from 0; number 0 writes, prints and tells the listeners, for all.
         of: how many ranks there are.
         local: its number on this machine, from 0: which GPU is its own.
-        rendezvous: where the ranks meet, as torch.distributed writes it.
-        launched: whether ``--nproc`` started it, which prints for its ranks.
+        rendezvous: the file at which ranks that ``--nproc`` started meet; empty for torchrun's,
+            who meet where its environment says.
     """
 
     number: int = 0
     of: int = 1
     local: int = 0
-    rendezvous: str = "env://"
-    launched: bool = False
+    rendezvous: str = ""
 
     @property
     def first(self) -> bool:
@@ -37,6 +36,11 @@ class Rank:
     def alone(self) -> bool:
         """Whether there is no other."""
         return self.of == 1
+
+    @property
+    def launched(self) -> bool:
+        """Whether ``--nproc`` started it, which says for its ranks that they were stopped."""
+        return bool(self.rendezvous)
 
     def environment(self) -> dict[str, str]:
         """The variables by which :func:`this_rank` knows the rank."""
@@ -68,5 +72,4 @@ def this_rank() -> Rank:
             f"the environment has {said}, which names no rank. Start the ranks with --nproc or "
             "torchrun, or unset these variables."
         )
-    meeting = os.environ.get(RENDEZVOUS)
-    return Rank(number, of, local, meeting or "env://", launched=meeting is not None)
+    return Rank(number, of, local, os.environ.get(RENDEZVOUS, ""))

@@ -109,7 +109,7 @@ def processes() -> Any:
 
 def ranks(number: int) -> list[Rank]:
     """So many ranks, who meet at a file of their own."""
-    meeting = (Path(tempfile.mkdtemp()) / "rendezvous").as_uri()
+    meeting = str(Path(tempfile.mkdtemp()) / "rendezvous")
     return [Rank(place, number, place, meeting) for place in range(number)]
 
 

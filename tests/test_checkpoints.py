@@ -234,7 +234,11 @@ def test_checkpoints_come_with_the_clock(tmp_path):
         epoch = step = 0
 
     checkpoints = Noted(
-        tmp_path / "c.pt", Group(Rank()), minutes=1, stop=StopRequest(), clock=lambda: now
+        tmp_path / "c.pt",
+        Group(Rank(), torch.device("cpu")),
+        minutes=1,
+        stop=StopRequest(),
+        clock=lambda: now,
     )
     state = State()
     for epoch in (0, 1):
@@ -243,6 +247,36 @@ def test_checkpoints_come_with_the_clock(tmp_path):
             now, state.step = now + 25.0, step
             checkpoints.between_steps(state)
     assert saved == [(0, 2), (1, 1)]
+
+
+def test_the_other_ranks_look_for_non_finite_numbers_as_rarely_as_the_first_one(tmp_path):
+    clock = iter([0.0, 30.0, 60.0, 60.0, 61.0, 119.0, 120.0, 120.0])
+    looked = []
+
+    class State:
+        step = 0
+
+        def refuse_non_finite(self):
+            looked.append(self.step)
+
+    checkpoints = Checkpoints(
+        tmp_path / "c.pt",
+        Group(Rank(1, 1), torch.device("cpu")),
+        minutes=1,
+        stop=StopRequest(),
+        clock=lambda: next(clock),
+    )
+    state = State()
+    for state.step in range(5):
+        checkpoints.between_steps(state)
+    assert looked == [1, 4]
+
+
+def test_a_stop_while_the_checkpoint_is_read_is_a_stop(tmp_path, monkeypatch):
+    interrupt(tmp_path)
+    monkeypatch.setattr(torch, "load", lambda *_, **__: StopRequest().ask("SIGTERM"))
+    with pytest.raises(ltcore.StoppedError, match="stopped by SIGTERM"):
+        run(tmp_path)
 
 
 FULL_DISK = """
@@ -356,6 +390,19 @@ def test_a_finished_run_that_was_killed_before_it_tidied_up_is_tidied_up(tmp_pat
     left_over.mkdir()
     (left_over / "lock").touch()
     (left_over / "checkpoint.pt").write_text("old")
+    run(tmp_path)
+    assert names(tmp_path) == FINISHED
+
+
+def test_a_finished_run_that_failed_before_it_tidied_up_is_tidied_up(tmp_path):
+    class Impatient:
+        @ltcore.hookimpl
+        def ltcore_run_finished(self, results):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ltcore.run(dict(SPEC), out=tmp_path, plugins=[Plugin(), Impatient()])
+    assert names(tmp_path) == ["run", *FINISHED]
     run(tmp_path)
     assert names(tmp_path) == FINISHED
 

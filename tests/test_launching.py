@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -15,7 +16,9 @@ import pytest
 
 import ltcore
 from ltcore.cli import main
+from ltcore.launching import launch
 from ltcore.locking import only_writer
+from ltcore.stopping import StopRequest
 
 ROOT = Path(__file__).parents[1]
 SPEC = {
@@ -139,8 +142,20 @@ def test_a_signal_to_one_rank_stops_all_at_one_step(tmp_path):
     code, _, messages = end(process)
     assert code == 75
     (error,) = [line for line in messages.splitlines() if line.startswith("error: ")]
-    assert error.startswith("error: stopped by ")
+    assert error == "error: stopped by a signal to a rank; the same command goes on"
     assert (tmp_path / "results" / "run" / "checkpoint.pt").exists()
+
+
+@pytest.mark.parametrize("seconds", [0, 1])
+def test_a_signal_while_the_ranks_start_stops_all_with_75(tmp_path, seconds):
+    process = begin(tmp_path)
+    while len(ranks_of(process)) < 2:
+        time.sleep(0.01)
+    time.sleep(seconds)
+    process.send_signal(signal.SIGUSR1)
+    code, _, messages = end(process)
+    assert code == 75
+    assert messages == "error: stopped by SIGUSR1; the same command goes on\n"
 
 
 def test_ctrl_c_ends_all_with_130(tmp_path):
@@ -232,6 +247,28 @@ def test_the_launcher_leaves_where_the_run_is_run_elsewhere(tmp_path):
         f"error: run is being run by process {os.getpid()} on {socket.gethostname()}. "
         "Wait for it, or stop it first.\n"
     )
+
+
+def test_ranks_meet_in_any_folder_and_import_what_the_launcher_imports(tmp_path, monkeypatch):
+    (tmp_path / "tmp here #1").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp here #1"))
+    (tmp_path / "click.py").write_text("raise ImportError('not that click')")
+    command = [sys.executable, "-P", *NPROC[1:]]
+    code, _, messages = end(begin(tmp_path, command, batch_size=1))
+    assert code == 2
+    assert messages.startswith("error: training.batch_size: 1 is less than the 2 ranks")
+
+
+def test_a_launcher_without_a_temporary_folder_says_so(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    with pytest.raises(ltcore.SurroundingsError, match="no temporary folder to meet in: No such"):
+        launch(["run", "spec.json"], 2, StopRequest())
+
+
+def test_ranks_that_cannot_be_started_are_named(monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    with pytest.raises(ltcore.SurroundingsError, match="rank 0 of 2 could not be started: No such"):
+        launch(["run", "spec.json"], 2, StopRequest())
 
 
 def test_a_rank_starts_no_ranks(monkeypatch, capsys):

@@ -7,6 +7,7 @@ import json
 import os
 import random
 import signal
+import sys
 import time
 from typing import ClassVar
 
@@ -227,8 +228,11 @@ def test_ranks_who_do_not_meet_say_so(tmp_path):
 
 
 def test_several_ranks_need_devices_of_their_own(tmp_path):
-    for device, said in [("cuda:0", "'cuda:0' is one device, and there are 2 ranks")]:
-        assert said in failure_of(tmp_path, spec_of("focal", device=device), ranks(2))[0]
+    found = failure_of(tmp_path, spec_of("focal", device="cuda:0"), ranks(2))
+    (heard,) = [text for text in found.values() if not text.startswith("AnotherRankError")]
+    assert heard.startswith(
+        "SpecError: training.device: 'cuda:0' is one device, and there are 2 ranks"
+    )
 
 
 def test_batch_norm_is_not_synchronised_on_the_cpu(tmp_path):
@@ -251,6 +255,10 @@ class FailingInRank(PlainNet):
             if len(passes) == 5 and this_rank().number == 1:
                 if self.how == "raise":
                     raise ValueError("an image that it cannot bear")
+                if self.how == "leave":
+                    sys.exit(0)
+                if self.how == "interrupt":
+                    raise KeyboardInterrupt
                 if self.how == "die":
                     os.kill(os.getpid(), signal.SIGKILL)
                 time.sleep(60)
@@ -259,34 +267,97 @@ class FailingInRank(PlainNet):
         return model
 
 
+class PartlyUsed(PlainNet):
+    """Has a layer that its forward pass leaves out."""
+
+    name: ClassVar[str] = "partly_used"
+
+    def build(self, num_classes, head):
+        model = super().build(num_classes, head)
+        model[0].unused = torch.nn.Linear(3, 3)
+        return model
+
+
 class Failing:
     @ltcore.hookimpl
     def ltcore_register_backbones(self):
-        return [FailingInRank]
+        return [FailingInRank, PartlyUsed]
 
 
-def _answer(out, spec, rank, answers):
+def _answer(out, specs, rank, answers):
     torch.set_num_threads(1)
     os.environ.update(rank.environment())
+    for spec in specs:
+        _run_and_answer(out, spec, rank, answers)
+
+
+def _run_and_answer(out, spec, rank, answers):
     try:
         ltcore.run(spec, out=out, plugins=[Plugin(), Failing()])
         answers.put((rank.number, "finished"))
-    except ltcore.LtcoreError as error:
+    except (ltcore.LtcoreError, KeyboardInterrupt) as error:
         answers.put((rank.number, f"{type(error).__name__}: {error}"))
 
 
 def failure_of(out, spec, all_ranks, dying=()):
     """What each rank that does not die ends with."""
+    answers = answers_of(out, [spec], all_ranks, len(all_ranks) - len(dying))
+    return dict(answers)
+
+
+def answers_of(out, specs, all_ranks, number):
+    """The first answers of the ranks, each of which runs the specs: (rank, what it ended with)."""
     context = processes()
     answers = context.Queue()
-    started = [context.Process(target=_answer, args=(out, spec, r, answers)) for r in all_ranks]
+    started = [context.Process(target=_answer, args=(out, specs, r, answers)) for r in all_ranks]
     for process in started:
         process.start()
-    found = dict(answers.get(timeout=60) for _ in range(len(all_ranks) - len(dying)))
+    found = [answers.get(timeout=60) for _ in range(number)]
     for process in started:
         process.kill()
         process.join()
     return found
+
+
+def test_ranks_may_run_one_spec_after_another_though_one_failed(tmp_path):
+    fine = spec_of("focal", batch_size=500, epochs=1)
+    failing = {"name": "failing", "how": "raise"}
+    specs = [
+        fine,
+        spec_of("focal", batch_size=100, backbone=failing) | {"name": "failing"},
+        fine | {"name": "again"},
+    ]
+    begun = time.monotonic()
+    found = answers_of(tmp_path, specs, ranks(2), 6)
+    assert time.monotonic() - begun < 30  # nobody waits for a time-out
+    assert [text for rank, text in found if rank == 0] == [
+        "finished",
+        "AnotherRankError: rank 1 failed first; its own message says why",
+        "finished",
+    ]
+
+
+def test_a_parameter_that_takes_no_part_stays_as_it_was(tmp_path):
+    spec = spec_of("focal", batch_size=250, epochs=1, backbone="partly_used")
+    assert failure_of(tmp_path / "1", spec, ranks(1)) == {0: "finished"}
+    assert failure_of(tmp_path / "2", spec, ranks(2)) == {0: "finished", 1: "finished"}
+    alone, together = weights_of(tmp_path / "1"), weights_of(tmp_path / "2")
+    assert torch.equal(together["0.unused.weight"], alone["0.unused.weight"])
+    assert all((together[name] - alone[name]).abs().max() < 1e-4 for name in alone)
+
+
+def test_a_rank_that_leaves_is_named(tmp_path):
+    backbone = {"name": "failing", "how": "leave"}
+    found = failure_of(tmp_path, spec_of("focal", batch_size=100, backbone=backbone), ranks(2))
+    assert "raised SystemExit: 0" in found[1]
+
+
+def test_ctrl_c_in_one_rank_is_ctrl_c_there_and_130_for_all(tmp_path):
+    backbone = {"name": "failing", "how": "interrupt"}
+    spec = spec_of("focal", batch_size=100, backbone=backbone)
+    assert failure_of(tmp_path, spec, ranks(2))[1] == "KeyboardInterrupt: "
+    status = json.loads((tmp_path / "run" / "status.json").read_text())
+    assert (status["exit_code"], status["rank"]) == (130, 1)
 
 
 @pytest.mark.parametrize("how", ["raise", "die", "sleep"])

@@ -10,11 +10,13 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 import ltcore
 from ltcore.stopping import StopRequest, stop_on_signals
+from tests.interrupted_runs import PlainNet
 
 ROOT = Path(__file__).parents[1]
 SPEC = {
@@ -139,6 +141,34 @@ def test_a_thread_handles_no_signals():
     thread.start()
     thread.join()
     assert found == [before]
+
+
+def test_a_stop_while_a_plugin_is_imported_is_a_stop():
+    class Slow:
+        @ltcore.hookimpl
+        def ltcore_register_losses(self):
+            StopRequest().ask("SIGTERM")
+
+    with pytest.raises(ltcore.StoppedError, match="stopped by SIGTERM"):
+        ltcore.load_plugins(Slow())
+
+
+def test_a_stop_while_the_model_is_checked_is_a_stop(tmp_path):
+    class SlowNet(PlainNet):
+        name: ClassVar[str] = "slow_net"
+
+        def build(self, num_classes, head):
+            model = super().build(num_classes, head)
+            model.register_forward_pre_hook(lambda *_: StopRequest().ask("SIGTERM"))
+            return model
+
+    class Plugin:
+        @ltcore.hookimpl
+        def ltcore_register_backbones(self):
+            return [SlowNet]
+
+    with pytest.raises(ltcore.StoppedError, match="stopped by SIGTERM"):
+        ltcore.run({**SPEC, "backbone": "slow_net"}, out=tmp_path, plugins=[Plugin()])
 
 
 def test_a_request_waits_while_training_and_else_stops_at_once():

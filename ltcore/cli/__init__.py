@@ -89,12 +89,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _explain(error: Exception, *, debug: bool) -> int:
-    from ltcore.errors import AnotherRankError, LtcoreError
+    from ltcore.errors import AnotherRankError, LtcoreError, StoppedError
+    from ltcore.ranks import this_rank
 
     if debug:
         traceback.print_exc()
     if isinstance(error, LtcoreError):
-        if not isinstance(error, AnotherRankError):  # that one has spoken itself
+        silent = isinstance(error, AnotherRankError)  # that one has spoken itself
+        if isinstance(error, StoppedError):
+            silent = this_rank().launched  # the launcher says it for its ranks
+        if not silent:
             click.echo(f"error: {error}", err=True)
         return error.exit_code
     click.echo(

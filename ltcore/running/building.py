@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ltcore.components import Head, Loss
-from ltcore.errors import LtcoreWarning, PluginError, SpecError
+from ltcore.errors import LtcoreError, LtcoreWarning, PluginError, SpecError
 from ltcore.outcome import ResolvedSpec
 from ltcore.ranks import Rank
 from ltcore.running.checking import blame, refuse_what_is_not_deterministic
@@ -110,7 +110,7 @@ def check_model(
     try:
         with autocast(device, resolved.spec.training.precision):
             logits = model.eval()(images)
-    except torch.OutOfMemoryError:
+    except (torch.OutOfMemoryError, LtcoreError):  # a stop, say
         raise
     except Exception as error:
         refuse_what_is_not_deterministic(error, resolved.described("backbone"))

@@ -66,7 +66,7 @@ def check_loss_value(loss: Tensor, epoch: int, step: int) -> None:
         )
 
 
-def refuse_what_is_not_deterministic(error: Exception, what: str) -> None:
+def refuse_what_is_not_deterministic(error: BaseException, what: str) -> None:
     """Say it in ltcore's words where PyTorch has refused an operation for that.
 
     Args:
@@ -100,7 +100,7 @@ def blame(what: str) -> Iterator[None]:
         raise PluginError(f"{error} ({what})") from error
     except LtcoreError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a stranger's code
         refuse_what_is_not_deterministic(error, what)
         if _is_out_of_memory(error):
             raise SurroundingsError(
@@ -110,6 +110,6 @@ def blame(what: str) -> Iterator[None]:
         raise LtcoreError(f"{what} raised {one_line(error)}") from error
 
 
-def _is_out_of_memory(error: Exception) -> bool:
+def _is_out_of_memory(error: BaseException) -> bool:
     kinds = (torch.OutOfMemoryError, MemoryError)
     return isinstance(error, kinds) or "can't allocate memory" in str(error)

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ltcore.errors import CheckpointError, one_line
+from ltcore.errors import CheckpointError, LtcoreError, one_line
 from ltcore.publishing import publish_bytes
 from ltcore.running.group import Group
 from ltcore.running.training import TrainingState
@@ -64,7 +64,7 @@ class Checkpoints:
             if saved["version"] != VERSION:
                 raise CheckpointError(self._unusable(f"it has version {saved['version']}"))
             state.load_state_dict(saved["state"])
-        except CheckpointError:
+        except LtcoreError:  # a stop, say
             raise
         except Exception as error:  # what torch raises on damage is not settled
             raise CheckpointError(self._unusable(one_line(error))) from None
@@ -93,12 +93,12 @@ class Checkpoints:
             SurroundingsError: disk full, or no permission; the old checkpoint is as it was.
         """
         state.refuse_non_finite()
+        self._saved_at = self._clock()
         if not self._group.rank.first:
             return
         buffer = io.BytesIO()
         torch.save({"version": VERSION, "state": state.state_dict()}, buffer)
         publish_bytes(buffer.getbuffer(), self._path, self._path.with_suffix(".tmp"))
-        self._saved_at = self._clock()
 
     def _unusable(self, cause: str) -> str:
         return (

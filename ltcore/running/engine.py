@@ -35,7 +35,7 @@ from ltcore.running.building import (
 )
 from ltcore.running.checking import blame
 from ltcore.running.checkpoints import Checkpoints, publish_weights
-from ltcore.running.devices import choose_device, deterministic_algorithms, environment
+from ltcore.running.devices import deterministic_algorithms, environment
 from ltcore.running.exchange import parallel
 from ltcore.running.group import Group, joined
 from ltcore.running.images import machine_memory
@@ -66,26 +66,25 @@ def execute(
         LtcoreError: see :mod:`ltcore.errors` for the kinds.
     """
     rank, settings = this_rank(), resolved.spec.training
-    device = choose_device(settings.device, rank)
     with (
-        torch.random.fork_rng([device] if device.type == "cuda" else []),
+        joined(rank, settings.device, settings.timeout_seconds) as group,
+        torch.random.fork_rng([group.device] if group.device.type == "cuda" else []),
         deterministic_algorithms(settings.deterministic),
-        joined(rank, device, settings.timeout_seconds) as group,
     ):
         listeners = Listeners(plugins if rank.first else ())
-        return _execute(resolved, path, device, group, listeners, stop)
+        return _execute(resolved, path, group, listeners, stop)
 
 
 def _execute(
     resolved: ResolvedSpec,
     path: Path,
-    device: torch.device,
     group: Group,
     listeners: Listeners,
     stop: StopRequest,
 ) -> Results:
     begun = time.monotonic()
-    spec, settings, rank = resolved.spec, resolved.spec.training, group.rank
+    spec, settings = resolved.spec, resolved.spec.training
+    rank, device = group.rank, group.device
     seeds = spec.resolved_seeds()
 
     with group.in_turn(), blame(resolved.described("dataset")):

@@ -70,7 +70,8 @@ def parallel(model: nn.Module, images: Tensor, rank: Rank) -> nn.Module:
 
     Gradients travel in buckets that are laid out anew after the first backward pass, and the order
     of a sum depends on the layout. One pass here, which changes nothing, makes the first step's
-    layout that of all others: a resumed run adds as an unbroken one does.
+    layout that of all others: a resumed run adds as an unbroken one does. A pass before it sees
+    whether some parameters take no part; DistributedDataParallel then looks for them at each step.
 
     Args:
         model: on its device; the first rank's weights are given to all.
@@ -80,10 +81,16 @@ def parallel(model: nn.Module, images: Tensor, rank: Rank) -> nn.Module:
     if rank.alone:
         return model
     cuda = images.device.type == "cuda"
-    wrapped = DistributedDataParallel(
-        model, device_ids=[images.device] if cuda else None, gradient_as_bucket_view=True
-    )
     model.eval()  # batch norm keeps its statistics
+    model(images).sum().backward()
+    unused = any(p.grad is None for p in model.parameters() if p.requires_grad)
+    model.zero_grad(set_to_none=True)
+    wrapped = DistributedDataParallel(
+        model,
+        device_ids=[images.device] if cuda else None,
+        gradient_as_bucket_view=True,
+        find_unused_parameters=unused,
+    )
     wrapped(images).sum().backward()
     model.zero_grad(set_to_none=True)
     return wrapped

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -16,14 +17,23 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.distributed_c10d import Store
+from torch.distributed.distributed_c10d import PrefixStore, Store
 
-from ltcore.errors import AnotherRankError, LostRankError, LtcoreError, SurroundingsError, one_line
+from ltcore.errors import (
+    AnotherRankError,
+    LostRankError,
+    SurroundingsError,
+    exit_code_of,
+    one_line,
+)
 from ltcore.ranks import Rank
+from ltcore.running.devices import choose_device
 from ltcore.stopping import StopRequest
 
 _FAILED = "ltcore/failed"
 _GLOO = ("gloo", "pair closure")  # how a RuntimeError shows that it is gloo's
+_STORES: dict[Rank, Store] = {}
+_MEETINGS = itertools.count()  # each run of a process has keys of its own in the ranks' store
 
 
 class Group:
@@ -31,12 +41,12 @@ class Group:
 
     Args:
         rank: which of them this process is.
-        store: what all ranks can read and write; None where the program around made the group.
+        device: where it computes.
     """
 
-    def __init__(self, rank: Rank, store: Store | None = None) -> None:
+    def __init__(self, rank: Rank, device: torch.device) -> None:
         self.rank = rank
-        self._store = store
+        self.device = device
         self._asked: tuple[Any, Tensor] | None = None
 
     def wait(self) -> None:
@@ -96,58 +106,40 @@ class Group:
             stop.reason = "a signal to another rank"
         return bool(asked)
 
-    def explained(self, error: BaseException) -> BaseException:
-        """What this rank is to raise for an exception: its own, or that another one failed first.
-
-        The ranks' store remembers the first failure.
-        """
-        if _is_lost_contact(error):
-            error = LostRankError(
-                "lost contact with another rank: it has died, or has not answered for "
-                f"training.timeout_seconds ({one_line(error)}). The same command goes on from the "
-                "last checkpoint."
-            )
-        if self._store is None:
-            return error
-        code = error.exit_code if isinstance(error, LtcoreError) else 1
-        own = f"{self.rank.number} {code}"
-        try:
-            first = self._store.compare_set(_FAILED, "", own).decode()
-        except RuntimeError:  # the store went with its rank
-            return error
-        if first == own:
-            return error
-        number, code = map(int, first.split())
-        return AnotherRankError(number, code)
-
 
 @contextlib.contextmanager
-def joined(rank: Rank, device: torch.device, seconds: float) -> Iterator[Group]:
+def joined(rank: Rank, device: str, seconds: float) -> Iterator[Group]:
     """Meet the other ranks; at the end wait for them, so that what one wrote is there for all.
 
     A group that the program around has made already is used, and left as it is.
 
     Args:
         rank: which one this process is.
-        device: where it computes.
+        device: where the ranks compute, as a spec says it; see :func:`choose_device`.
         seconds: how long a rank waits for another.
 
     Raises:
-        SurroundingsError: the others could not be met.
+        SurroundingsError: the others could not be met, or this machine has no such device.
+        SpecError: several ranks are to share one GPU.
         LostRankError: another rank died, or did not answer in time.
         AnotherRankError: another rank failed first.
     """
     if rank.alone:
-        yield Group(rank)
+        yield Group(rank, choose_device(device, rank))
         return
     own = not dist.is_initialized()
-    store = _meet(rank, device, timedelta(seconds=seconds)) if own else None
-    group = Group(rank, store)
+    timeout = timedelta(seconds=seconds)
+    store = PrefixStore(f"ltcore/{next(_MEETINGS)}", _meet(rank, timeout)) if own else None
     try:
+        group = Group(rank, choose_device(device, rank))
+        if store is not None:
+            _connect(group, store, timeout)
         yield group
         group.wait()
     except BaseException as error:
-        explained = group.explained(error)
+        explained = _explained(error, rank, store)
+        if own and dist.is_initialized() and dist.get_backend() == "gloo":
+            dist.destroy_process_group()  # whoever waits for this rank waits no longer
         if explained is error:
             raise
         raise explained from error
@@ -155,14 +147,27 @@ def joined(rank: Rank, device: torch.device, seconds: float) -> Iterator[Group]:
         dist.destroy_process_group()
 
 
-def _meet(rank: Rank, device: torch.device, timeout: timedelta) -> Store:
+def _meet(rank: Rank, timeout: timedelta) -> Store:
+    """The ranks' store: one for all runs of this process, as its first rank may serve it."""
     from torch.distributed.rendezvous import rendezvous
 
-    cuda = device.type == "cuda"
+    if rank not in _STORES:
+        try:
+            if rank.launched:
+                _STORES[rank] = dist.FileStore(rank.rendezvous, rank.of)  # type: ignore[attr-defined]
+            else:
+                met = rendezvous("env://", rank.number, rank.of, timeout=timeout)
+                _STORES[rank] = next(met)[0]
+        except (RuntimeError, ValueError) as error:
+            raise _unmet(rank, error) from error
+    return _STORES[rank]
+
+
+def _connect(group: Group, store: Store, timeout: timedelta) -> None:
+    rank, cuda = group.rank, group.device.type == "cuda"
     if cuda:
-        torch.cuda.set_device(device)
+        torch.cuda.set_device(group.device)
     try:
-        store, *_ = next(rendezvous(rank.rendezvous, rank.number, rank.of, timeout=timeout))
         dist.init_process_group(
             "cpu:gloo,cuda:nccl" if cuda else "gloo",
             store=store,
@@ -171,12 +176,38 @@ def _meet(rank: Rank, device: torch.device, timeout: timedelta) -> Store:
             timeout=timeout,
         )
     except (RuntimeError, ValueError) as error:
-        raise SurroundingsError(
-            f"rank {rank.number} of {rank.of} could not meet the others ({one_line(error)}). Start "
-            "the ranks with --nproc or torchrun, and see that they reach each other."
-        ) from error
-    found: Store = store
-    return found
+        raise _unmet(rank, error) from error
+
+
+def _unmet(rank: Rank, error: Exception) -> SurroundingsError:
+    return SurroundingsError(
+        f"rank {rank.number} of {rank.of} could not meet the others ({one_line(error)}). Start "
+        "the ranks with --nproc or torchrun, and see that they reach each other."
+    )
+
+
+def _explained(error: BaseException, rank: Rank, store: Store | None) -> BaseException:
+    """What a rank is to raise for an exception: its own, or that another one failed first.
+
+    The ranks' store remembers the first failure. Ctrl-C is nobody's failure, and stays.
+    """
+    if _is_lost_contact(error):
+        error = LostRankError(
+            "lost contact with another rank: it has died, or has not answered for "
+            f"training.timeout_seconds ({one_line(error)}). The same command goes on from the "
+            "last checkpoint."
+        )
+    if store is None:
+        return error
+    own = f"{rank.number} {exit_code_of(error)}"
+    try:
+        first = store.compare_set(_FAILED, "", own).decode()
+    except RuntimeError:  # the store went with its rank
+        return error
+    if first == own or not isinstance(error, Exception):
+        return error
+    number, code = map(int, first.split())
+    return AnotherRankError(number, code)
 
 
 def _is_lost_contact(error: BaseException | None) -> bool:

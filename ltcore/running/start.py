@@ -26,6 +26,7 @@ from ltcore.errors import (
     ResultsFileError,
     RunningElsewhereError,
     SurroundingsError,
+    exit_code_of,
     one_line,
 )
 from ltcore.locking import is_held_or_left, only_writer
@@ -38,7 +39,6 @@ from ltcore.results import Results, read_results
 from ltcore.stopping import StopRequest
 
 _BEGUN, _STATUS = "begun.json", "status.json"
-INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
@@ -93,9 +93,9 @@ def finished_results(resolved: ResolvedSpec, out: Path, catalogue: Catalogue) ->
 
 
 def tidy(resolved: ResolvedSpec, out: Path) -> None:
-    """Remove the folder of a finished run that was killed before it could do so itself."""
+    """Remove the folder of a finished run that was ended before it could do so itself."""
     folder = results_path(resolved, out).with_suffix("")
-    if is_held_or_left(folder):
+    if is_held_or_left(folder) or (folder / _STATUS).exists():
         with (
             contextlib.suppress(RunningElsewhereError),
             only_writer(folder, str(resolved.spec.name)),
@@ -184,11 +184,9 @@ def _noting_failure(folder: Path) -> Iterator[None]:
     except AnotherRankError:
         raise
     except BaseException as error:
-        code = INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
-        known = isinstance(error, LtcoreError)
         status = {
-            "exit_code": error.exit_code if isinstance(error, LtcoreError) else code,
-            "error": str(error) if known else one_line(error),
+            "exit_code": exit_code_of(error),
+            "error": str(error) if isinstance(error, LtcoreError) else one_line(error),
             "rank": this_rank().number,
         }
         content = memoryview(json.dumps(status, indent=2).encode())
