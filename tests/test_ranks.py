@@ -383,3 +383,10 @@ def test_a_rank_that_fails_ends_all_and_is_the_one_that_is_heard(tmp_path, how):
         assert len(heard) == 1
         assert status["error"].startswith("lost contact with another rank")
     assert status["exit_code"] == 1
+
+
+def test_a_rank_that_met_nobody_writes_nothing(tmp_path):
+    spec = spec_of("focal", epochs=1, timeout_seconds=1)
+    answer = failure_of(tmp_path, spec, ranks(2)[1:])
+    assert "SurroundingsError: rank 1 of 2 could not meet the others" in answer[1]
+    assert not (tmp_path / "run").exists()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -49,7 +49,11 @@ Selection = Literal["val", "last", "test"]
 
 
 def execute(
-    resolved: ResolvedSpec, path: Path, plugins: Sequence[Plugin], stop: StopRequest
+    resolved: ResolvedSpec,
+    path: Path,
+    plugins: Sequence[Plugin],
+    stop: StopRequest,
+    failed: Callable[[BaseException], None] | None = None,
 ) -> Results:
     """Run a resolved spec from its checkpoint, or its first epoch, to its results file.
 
@@ -61,13 +65,14 @@ def execute(
             folder of its name.
         plugins: whose notification hooks are called.
         stop: a way to ask the run to stop.
+        failed: of several ranks that have met, the one that fails first calls this with its error.
 
     Raises:
         LtcoreError: see :mod:`ltcore.errors` for the kinds.
     """
     rank, settings = this_rank(), resolved.spec.training
     with (
-        joined(rank, settings.device, settings.timeout_seconds) as group,
+        joined(rank, settings.device, settings.timeout_seconds, failed) as group,
         torch.random.fork_rng([group.device] if group.device.type == "cuda" else []),
         deterministic_algorithms(settings.deterministic),
     ):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -108,7 +108,12 @@ class Group:
 
 
 @contextlib.contextmanager
-def joined(rank: Rank, device: str, seconds: float) -> Iterator[Group]:
+def joined(
+    rank: Rank,
+    device: str,
+    seconds: float,
+    failed: Callable[[BaseException], None] | None = None,
+) -> Iterator[Group]:
     """Meet the other ranks; at the end wait for them, so that what one wrote is there for all.
 
     A group that the program around has made already is used, and left as it is.
@@ -117,6 +122,7 @@ def joined(rank: Rank, device: str, seconds: float) -> Iterator[Group]:
         rank: which one this process is.
         device: where the ranks compute, as a spec says it; see :func:`choose_device`.
         seconds: how long a rank waits for another.
+        failed: called with what this rank raises where, of ranks that have met, it fails first.
 
     Raises:
         SurroundingsError: the others could not be met, or this machine has no such device.
@@ -130,14 +136,18 @@ def joined(rank: Rank, device: str, seconds: float) -> Iterator[Group]:
     own = not dist.is_initialized()
     timeout = timedelta(seconds=seconds)
     store = PrefixStore(f"ltcore/{next(_MEETINGS)}", _meet(rank, timeout)) if own else None
+    met = not own
     try:
         group = Group(rank, choose_device(device, rank))
         if store is not None:
             _connect(group, store, timeout)
+        met = True
         yield group
         group.wait()
     except BaseException as error:
         explained = _explained(error, rank, store)
+        if failed and met and not isinstance(explained, AnotherRankError):
+            failed(explained)
         if own and dist.is_initialized() and dist.get_backend() == "gloo":
             dist.destroy_process_group()  # whoever waits for this rank waits no longer
         if explained is error:

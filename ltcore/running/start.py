@@ -13,6 +13,7 @@ import shutil
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -171,28 +172,32 @@ def _follow(resolved: ResolvedSpec, path: Path, stop: StopRequest) -> Results:
     """Run as a rank that is not the first: it writes nothing, and repeats no warning."""
     from ltcore.running.engine import execute
 
-    with warnings.catch_warnings(), _noting_failure(path.with_suffix("")):
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", LtcoreWarning)
-        return execute(resolved, path, (), stop)
+        return execute(resolved, path, (), stop, partial(_note_failure, path.with_suffix("")))
 
 
 @contextlib.contextmanager
 def _noting_failure(folder: Path) -> Iterator[None]:
-    """Leave the exit code and the message of what ends the run early in ``status.json``."""
     try:
         yield
     except AnotherRankError:
         raise
     except BaseException as error:
-        status = {
-            "exit_code": exit_code_of(error),
-            "error": str(error) if isinstance(error, LtcoreError) else one_line(error),
-            "rank": this_rank().number,
-        }
-        content = memoryview(json.dumps(status, indent=2).encode())
-        with contextlib.suppress(SurroundingsError):  # the run's own error matters more
-            publish_bytes(content, folder / _STATUS, folder / f"{_STATUS}.tmp")
+        _note_failure(folder, error)
         raise
+
+
+def _note_failure(folder: Path, error: BaseException) -> None:
+    """Leave the exit code and the message of what ends the run early in ``status.json``."""
+    status = {
+        "exit_code": exit_code_of(error),
+        "error": str(error) if isinstance(error, LtcoreError) else one_line(error),
+        "rank": this_rank().number,
+    }
+    content = memoryview(json.dumps(status, indent=2).encode())
+    with contextlib.suppress(SurroundingsError):  # the run's own error matters more
+        publish_bytes(content, folder / _STATUS, folder / f"{_STATUS}.tmp")
 
 
 def _begin(folder: Path, resolved: ResolvedSpec) -> None:
