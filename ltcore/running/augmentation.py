@@ -6,6 +6,9 @@ how many images there are. So an image comes out the same to the last bit in wha
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -20,6 +23,8 @@ NORMALIZATIONS = {
     "cifar100": Normalization((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
     "imagenet": IMAGENET_NORMALIZATION,
 }
+
+_IN_CACHE = 2**17  # pixels, of three floats
 
 
 class Augmentation:
@@ -42,9 +47,12 @@ class Augmentation:
         self.flip_below = round(transform.horizontal_flip * 2**31)
         self.seed = seed
         mean, std = (torch.tensor(v, dtype=torch.float64) for v in _statistics(transform, backbone))
-        # (x / 255 - mean) / std, as one product and one sum over (N, 3, H, W)
-        self.scale = (1 / (255 * std)).float().view(3, 1, 1).to(device)
-        self.shift = (-mean / std).float().view(3, 1, 1).to(device)
+        # (x / 255 - mean) / std, as one product and one sum over a row of pixels (3 * size,)
+        self._scale = (1 / (255 * std)).float().repeat(self.size).to(device)
+        self._shift = (-mean / std).float().repeat(self.size).to(device)
+        # on the CPU as many images as its cache holds at every stage; elsewhere all of a batch
+        largest = _IN_CACHE // self.size**2 if device.type == "cpu" else sys.maxsize
+        self._at_once = max(1, largest)
         self._device = device
 
     def train(self, images: Tensor, index: Tensor, epoch: int) -> Tensor:
@@ -62,17 +70,15 @@ class Augmentation:
         top = self._draw(index, epoch, Purpose.SHIFT_DOWN, 2 * self.padding + 1)
         left = self._draw(index, epoch, Purpose.SHIFT_RIGHT, 2 * self.padding + 1)
         flip = random_bits(self.seed, epoch, index, Purpose.FLIP) < self.flip_below
-        window = torch.arange(self.size, device=self._device)
-        rows = top[:, None] + window  # (N, size), of the padded image
-        columns = left[:, None] + torch.where(flip[:, None], window.flip(0), window)
-        padded = F.pad(self._resize(images), [self.padding] * 4)
-        each = torch.arange(len(images), device=self._device)
-        cropped = padded[each[:, None, None], :, rows[:, :, None], columns[:, None, :]]
-        return self._normalize(cropped.permute(0, 3, 1, 2))
+
+        def cropped(part: slice) -> Tensor:
+            return self._crop(self._resize(images[part]), top[part], left[part], flip[part])
+
+        return self._normalize(len(images), cropped)
 
     def evaluate(self, images: Tensor) -> Tensor:
         """Resize and normalise: (N, 3, H, W) uint8 -> (N, 3, size, size) float32."""
-        return self._normalize(self._resize(images))
+        return self._normalize(len(images), lambda part: self._resize(images[part]))
 
     def _resize(self, images: Tensor) -> Tensor:
         """Bilinear, antialiased where it makes smaller; images of this size stay as they are."""
@@ -82,9 +88,22 @@ class Augmentation:
         smaller = max(images.shape[-2:]) > self.size
         return F.interpolate(images.float(), size, mode="bilinear", antialias=smaller)
 
-    def _normalize(self, images: Tensor) -> Tensor:
-        pixels = torch.addcmul(self.shift, images.float(), self.scale)
-        return pixels.contiguous(memory_format=torch.channels_last)
+    def _crop(self, images: Tensor, top: Tensor, left: Tensor, flip: Tensor) -> Tensor:
+        """Pad images (n, 3, size, size), and of each take its window and flip it where it is to."""
+        padded = F.pad(images, [self.padding] * 4)
+        windows = padded.unfold(2, self.size, 1).unfold(3, self.size, 1)  # a view of them all
+        each = torch.arange(len(images), device=self._device)
+        chosen = windows.permute(0, 2, 3, 4, 5, 1)[each, top, left].permute(0, 3, 1, 2)
+        return torch.where(flip[:, None, None, None], chosen.flip(3), chosen)
+
+    def _normalize(self, n: int, pixels: Callable[[slice], Tensor]) -> Tensor:
+        """(n, 3, size, size) float32, channels last in memory, from the pixels of each part."""
+        normalized = torch.empty((n, self.size, 3 * self.size), device=self._device)
+        for begin in range(0, n, self._at_once):
+            part = slice(begin, begin + self._at_once)
+            rows = pixels(part).permute(0, 2, 3, 1).reshape(-1, self.size, 3 * self.size)
+            torch.addcmul(self._shift, rows.float(), self._scale, out=normalized[part])
+        return normalized.view(n, self.size, self.size, 3).permute(0, 3, 1, 2)
 
     def _draw(self, index: Tensor, epoch: int, purpose: Purpose, below: int) -> Tensor:
         """(N,) int64, uniform in [0, below)."""
