@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import ltcore
 from ltcore.components import IMAGENET_NORMALIZATION
@@ -158,3 +159,49 @@ class NanFrom(nn.Module):
         if self.left >= 0 or not self.training:
             return logits
         return logits + torch.tensor([0.0, 0.0, torch.inf])
+
+
+class Reads(TorchDispatchMode):
+    """Counts what would make a program wait for its GPU."""
+
+    WAITING = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "unique", "lift_fresh")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__.removesuffix("_")
+        self.found += [name] * (name in self.WAITING)
+        return func(*args, **kwargs or {})
+
+
+class _LastStep(Exception):
+    pass
+
+
+def test_train_reads_no_number_between_its_steps():
+    settings = Training(epochs=1)
+    state, batches = parts(settings)
+    state.optimizer = torch.optim.SGD(state.model.parameters(), lr=0.1)
+    with Reads() as reads:
+        torch.zeros(1).item()
+        assert reads.found == ["_local_scalar_dense"]
+
+        def stop_after_the_last(state):
+            if state.step == len(batches[0]):
+                raise _LastStep
+
+        with pytest.raises(_LastStep), torch.random.fork_rng([]):
+            train(
+                state,
+                *batches,
+                settings=settings,
+                seeds=ltcore.Seeds(),
+                group=Group(Rank()),
+                forward=state.model,
+                between_steps=stop_after_the_last,
+                save=lambda state: None,
+                after_epoch=lambda row: None,
+            )
+        assert reads.found == ["_local_scalar_dense"]

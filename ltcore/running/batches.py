@@ -12,7 +12,7 @@ from torch import Tensor
 from ltcore.ranks import Rank
 from ltcore.running.augmentation import Augmentation
 from ltcore.running.exchange import share_of_batch, share_of_split
-from ltcore.running.images import as_tensor, open_images
+from ltcore.running.images import as_tensor, open_images, sent
 from ltcore.running.randomness import epoch_order
 from ltcore.splits import Split
 
@@ -74,9 +74,9 @@ class Batches:
         shares = [share_of_batch(batch, self._rank) for batch in batches]
         for batch, share, images in zip(batches, shares, self.images.batches(shares), strict=True):
             augmented = self._augmentation.train(
-                images, share.to(self._device, non_blocking=True), epoch
+                images, sent(share, self._device), epoch
             )
-            yield Batch(augmented, self.labels[batch.to(self._device, non_blocking=True)])
+            yield Batch(augmented, self.labels[sent(batch, self._device)])
 
     def evaluation(self) -> Iterator[Tensor]:
         """The rank's share of the images, as they are: (N, 3, size, size) float32.

@@ -46,8 +46,8 @@ class HeldImages:
     def batches(self, indices: Iterable[Tensor]) -> Iterator[Tensor]:
         """Gathered where the images are."""
         for index in indices:
-            chosen = self._images[index.to(self._images.device, non_blocking=True)]
-            yield _to(chosen, self._device)
+            chosen = self._images[sent(index, self._images.device)]
+            yield sent(chosen, self._device)
 
 
 class StreamedImages:
@@ -97,7 +97,7 @@ class StreamedImages:
     def _finish(self, images: Tensor, jobs: list[Future[None]]) -> Tensor:
         for job in jobs:
             job.result()
-        return _to(images.permute(0, 3, 1, 2), self._device)
+        return sent(images.permute(0, 3, 1, 2), self._device)
 
 
 def open_images(
@@ -147,8 +147,8 @@ def _where_there_is_room(images: Tensor, device: torch.device) -> Tensor:
     return images.to(device)
 
 
-def _to(images: Tensor, device: torch.device) -> Tensor:
-    """On the device; a copy to CUDA from pinned memory, which the host does not wait for."""
-    if device.type == "cuda" and not images.is_cuda and not images.is_pinned():
-        images = images.pin_memory()
-    return images.to(device, non_blocking=True)
+def sent(part: Tensor, device: torch.device) -> Tensor:
+    """On the device; to CUDA from pinned memory, without waiting for what that is computing."""
+    if device.type == "cuda" and part.device.type == "cpu":
+        return part.pin_memory().to(device, non_blocking=True)
+    return part.to(device)
