@@ -22,9 +22,9 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# All parts of the benchmarks, or those named: make bench PARTS="losses report"
 bench: $(INSTALLED)
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/report.py
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/losses.py
+	$(BIN)/python -m benchmarks $(PARTS)
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .

@@ -1,33 +1,20 @@
-"""`ltcore report` against plain h5py, as ratios taken side by side.
+"""`ltcore report` against plain h5py, as whole processes on one thread.
 
-    python benchmarks/report.py [--files 56] [--rounds 5]
-
-Makes results files of 5,000 x 100 logits in a temporary folder, and times whole processes: plain
-h5py that reads test logits and labels with one argmax; the same that reads all that is in each
-file; and `ltcore report`. Prints medians and ratios.
+Plain h5py reads test logits and labels and takes one argmax; or reads all that is in each file.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
-import statistics
-import subprocess
-import sys
 import tempfile
-import time
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
-import numpy as np
+from benchmarks.comparison import Comparison, Options, Ratio
+from benchmarks.processes import process_seconds
+from benchmarks.results_files import write_study
+from benchmarks.timing import threads
 
-import ltcore
-from ltcore.protocol import class_groups, evaluation_views, profile_counts, ranks
-from ltcore.results import Predictions
-
-K, PER_CLASS = 100, 50
-LOSSES = ("cross_entropy", "weighted_cross_entropy", "focal", "class_balanced")
-LOSSES += ("balanced_softmax", "equalization", "ldam")
-BACKBONES = ("resnet50", "mobilenet_v2", "convnext_base", "vit_b_16")
 LOGITS_ALONE = """
 import sys, h5py
 for path in sys.argv[1:]:
@@ -47,63 +34,18 @@ for path in sys.argv[1:]:
 """
 
 
-def write_files(folder: Path, files: int) -> list[str]:
-    """Runs of 4 backbones, 7 losses and as many seeds as it takes."""
-    random = np.random.default_rng(0)
-    labels = np.repeat(np.arange(K), PER_CLASS)
-    ids = np.array([f"train/class_{c:02d}/{n:05d}.png" for n, c in enumerate(labels)])
-    counts = profile_counts(K, 450, 0.01)
-    rank = ranks(counts)
-    views = evaluation_views(labels, ids, train_counts=counts, rank=rank, factor=0.01, seed=42)
-    classes = ltcore.Classes(tuple(f"class {k}" for k in range(K)), counts, class_groups(rank))
-    paths = []
-    for number in range(files):
-        logits = random.normal(size=(len(labels), K)).astype(np.float32)
-        logits[np.arange(len(labels)), labels] += 2
-        seed, place = divmod(number, len(LOSSES) * len(BACKBONES))
-        loss, backbone = divmod(place, len(BACKBONES))
-        spec = ltcore.RunSpec(
-            dataset="cifar100_lt", backbone=BACKBONES[backbone], loss=LOSSES[loss], seed=seed
-        )
-        test = Predictions.from_logits(logits, labels, ids, views)
-        results = ltcore.Results(spec=spec, name=f"run-{number}", classes=classes, test=test)
-        paths.append(str(ltcore.write_results(results, folder / f"{number}.h5")))
-    return paths
-
-
-def timed(command: list[str]) -> float:
-    """Seconds of a process from its start to its end, its modules compiled as pip leaves them."""
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-    begun = time.perf_counter()
-    subprocess.run(command, stdout=subprocess.DEVNULL, check=True, env=environment)
-    return time.perf_counter() - begun
-
-
-def main() -> None:
-    """Time each command once a round, one after the other."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--files", type=int, default=56)
-    parser.add_argument("--rounds", type=int, default=5)
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        paths = write_files(Path(folder), arguments.files)
+def comparisons(options: Options) -> Iterator[Comparison]:
+    """The files of a study, 4 backbones by 7 losses by 2 seeds, of 5,000 test images."""
+    files, per_class = (2, 2) if options.quick else (56, 50)
+    with tempfile.TemporaryDirectory() as folder, threads(1):
+        paths = write_study(Path(folder), files, per_class)
         commands = {
-            "h5py, logits and labels": [sys.executable, "-c", LOGITS_ALONE, *paths],
-            "h5py, whole files": [sys.executable, "-c", WHOLE_FILES, *paths],
-            "ltcore report": [sys.executable, "-m", "ltcore", "report", *paths],
+            "ltcore report": ["-m", "ltcore", "report"],
+            "h5py, logits and labels": ["-c", LOGITS_ALONE],
+            "h5py, whole files": ["-c", WHOLE_FILES],
         }
-        for command in commands.values():
-            timed(command)  # compiles
-        found: dict[str, list[float]] = {name: [] for name in commands}
-        for _ in range(arguments.rounds):
-            for name, command in commands.items():
-                found[name].append(timed(command))
-    medians = {name: statistics.median(seconds) for name, seconds in found.items()}
-    print(f"{arguments.files} files, medians of {arguments.rounds} rounds")
-    for name, seconds in medians.items():
-        ratio = medians["ltcore report"] / seconds
-        print(f"{name:26} {seconds:7.2f} s   report / this: {ratio:.2f}")
-
-
-if __name__ == "__main__":
-    main()
+        contenders = {
+            name: partial(process_seconds, *command, *paths) for name, command in commands.items()
+        }
+        ratios = [Ratio("ltcore report", name) for name in commands if name.startswith("h5py")]
+        yield Comparison(f"{files} files", contenders, ratios, warm_up=False)

@@ -1,0 +1,46 @@
+"""The benchmarks run, tiny and once; what they measure is asserted nowhere."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PARTS = ("training", "input", "losses", "results")
+
+
+def test_benchmarks_run_and_write_every_ratio_with_its_values(tmp_path):
+    file = tmp_path / "ratios.json"
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", *PARTS, "--quick", "--rounds", "1", "--json", file],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    content = json.loads(file.read_text())
+    assert tuple(content["parts"]) == PARTS
+    assert content["machine"].keys() >= {"platform", "processor", "cores", "threads", "torch"}
+    for part in PARTS:
+        assert f"## {part}" in done.stdout
+        rows = [row for entry in content["parts"][part] for row in entry["ratios"]]
+        assert rows
+        assert all(0 < row["min"] <= row["median"] <= row["max"] for row in rows)
+        assert all(row["ratio"] in done.stdout for row in rows)
+    values = [entry["values"] for entries in content["parts"].values() for entry in entries]
+    assert {"ltcore", "bare loop", "DataLoader"} <= values[0].keys()
+
+
+def test_benchmarks_refuse_a_part_that_is_not_there():
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "losess"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "no part losess; there are training, input, losses" in done.stderr
