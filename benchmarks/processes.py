@@ -26,6 +26,7 @@ def run(*arguments: str) -> str:
         RuntimeError: it failed.
     """
     environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # modules are compiled, as pip leaves them
     done = subprocess.run(
         [sys.executable, *arguments], env=environment, check=False, capture_output=True, text=True
     )
