@@ -73,9 +73,7 @@ class Batches:
         batches = torch.split(order, self._batch_size)[first:]
         shares = [share_of_batch(batch, self._rank) for batch in batches]
         for batch, share, images in zip(batches, shares, self.images.batches(shares), strict=True):
-            augmented = self._augmentation.train(
-                images, sent(share, self._device), epoch
-            )
+            augmented = self._augmentation.train(images, sent(share, self._device), epoch)
             yield Batch(augmented, self.labels[sent(batch, self._device)])
 
     def evaluation(self) -> Iterator[Tensor]:
