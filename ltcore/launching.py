@@ -94,7 +94,7 @@ def _meeting_folder() -> Iterator[Path]:
 
 
 def _start(command: Sequence[str], rank: Rank) -> subprocess.Popen[bytes]:
-    threads = max(1, (os.cpu_count() or 1) // rank.of)
+    threads = max(1, _cores() // rank.of)
     return subprocess.Popen(  # noqa: S603 - this very interpreter and program
         command,
         env={
@@ -106,6 +106,12 @@ def _start(command: Sequence[str], rank: Rank) -> subprocess.Popen[bytes]:
         stdin=subprocess.PIPE,
         start_new_session=True,  # Ctrl-C reaches the launcher alone, which passes it on
     )
+
+
+def _cores() -> int:
+    """How many this process may use."""
+    allowed = getattr(os, "sched_getaffinity", None)  # Linux
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
 def _watch(processes: Sequence[subprocess.Popen[bytes]], stop: StopRequest) -> None:

@@ -143,9 +143,17 @@ def test_going_on_with_another_torch_is_warned_of(tmp_path):
     interrupt(tmp_path)
     path = tmp_path / "run" / "begun.json"
     begun = json.loads(path.read_text())
-    begun["versions"]["torch"] = "1.0"
+    begun["conditions"]["torch"] = "1.0"
     path.write_text(json.dumps(begun))
-    with pytest.warns(ltcore.LtcoreWarning, match=r"begun with ltcore \S+, torch 1.0 and goes on"):
+    with pytest.warns(ltcore.LtcoreWarning, match=r"begun with ltcore \S+, torch 1.0, ranks 1 and"):
+        run(tmp_path)
+
+
+def test_going_on_with_another_number_of_ranks_is_warned_of(tmp_path):
+    interrupt(tmp_path)
+    path = tmp_path / "run" / "begun.json"
+    path.write_text(path.read_text().replace('"ranks": "1"', '"ranks": "4"'))
+    with pytest.warns(ltcore.LtcoreWarning, match="ranks 4 and goes on with .*, ranks 1: its"):
         run(tmp_path)
 
 

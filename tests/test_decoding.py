@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 from PIL import Image
 
 import ltcore
+from ltcore.running import decoding
 from ltcore.running.decoding import decode_images, stored_side
 
 
@@ -22,6 +25,20 @@ def save(tmp_path):
         return str(tmp_path / name)
 
     return save
+
+
+def test_what_is_queued_is_given_up_where_one_image_is_bad(tmp_path, monkeypatch):
+    opened = []
+
+    def bad(array, index, path):
+        opened.append(path)
+        time.sleep(0.01)
+        raise ltcore.DataError(path)
+
+    monkeypatch.setattr(decoding, "decode_into", bad)
+    with pytest.raises(ltcore.DataError, match="0.png"):
+        decode_images(ltcore.ImageFiles(tuple(f"{n}.png" for n in range(5000))), 8)
+    assert len(opened) < 100
 
 
 def noise(height, width, seed=0):

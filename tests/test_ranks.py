@@ -299,17 +299,23 @@ def _run_and_answer(out, spec, rank, answers):
         answers.put((rank.number, f"{type(error).__name__}: {error}"))
 
 
-def failure_of(out, spec, all_ranks, dying=()):
+def failure_of(out, spec, all_ranks, dying=(), **others):
     """What each rank that does not die ends with."""
-    answers = answers_of(out, [spec], all_ranks, len(all_ranks) - len(dying))
-    return dict(answers)
+    return dict(answers_of(out, [spec], all_ranks, len(all_ranks) - len(dying), **others))
 
 
-def answers_of(out, specs, all_ranks, number):
-    """The first answers of the ranks, each of which runs the specs: (rank, what it ended with)."""
+def answers_of(out, specs, all_ranks, number, of_the_last=None):
+    """The first answers of the ranks, each of which runs the specs: (rank, what it ended with).
+
+    The last rank may run others.
+    """
     context = processes()
     answers = context.Queue()
-    started = [context.Process(target=_answer, args=(out, specs, r, answers)) for r in all_ranks]
+    given = [specs] * (len(all_ranks) - 1) + [of_the_last or specs]
+    started = [
+        context.Process(target=_answer, args=(out, own, rank, answers))
+        for own, rank in zip(given, all_ranks, strict=True)
+    ]
     for process in started:
         process.start()
     found = [answers.get(timeout=60) for _ in range(number)]
@@ -390,3 +396,21 @@ def test_a_rank_that_met_nobody_writes_nothing(tmp_path):
     answer = failure_of(tmp_path, spec, ranks(2)[1:])
     assert "SurroundingsError: rank 1 of 2 could not meet the others" in answer[1]
     assert not (tmp_path / "run").exists()
+
+
+def test_a_loss_that_draws_from_the_global_generator_draws_alike_on_all_ranks(tmp_path):
+    spec = spec_of("noisy", epochs=3)
+    alone, together = finish(tmp_path / "1", spec, 1), finish(tmp_path / "3", spec, 3)
+    losses = together.history["train_loss"]
+    np.testing.assert_allclose(losses, alone.history["train_loss"], atol=1e-4)
+
+
+@pytest.mark.parametrize("changed", [{"seed": 7}, {"loss": "cross_entropy"}])
+def test_ranks_that_were_given_another_spec_are_refused(tmp_path, changed):
+    spec = spec_of("focal", epochs=1)
+    answers = failure_of(tmp_path, spec, ranks(3), of_the_last=[{**spec, **changed}])
+    (told,) = [text for text in answers.values() if text.startswith("SpecError")]
+    assert told == (
+        "SpecError: rank 2 has another spec or other images than rank 0. Give all ranks the same "
+        "spec, the same data and the same ltcore."
+    )

@@ -23,8 +23,6 @@ COMMANDS = {
     "plugins": "List the installed components, and what is wrong with plugins.",
 }
 
-INTERRUPTED = 130
-
 
 class _Commands(click.Group):
     """Commands by name; a command's module is imported only when it is called."""
@@ -75,6 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             error.show()
             return error.exit_code if isinstance(error, click.UsageError) else 1
         except click.Abort:
+            from ltcore.errors import INTERRUPTED
             from ltcore.ranks import this_rank
 
             if not this_rank().launched:  # the launcher says it for its ranks

@@ -29,7 +29,7 @@ def stored_side(files: ImageFiles, size: int) -> int:
     Raises:
         DataError: a file is missing or no image, with its path.
     """
-    with _quiet_about_size(), ThreadPoolExecutor() as pool:
+    with _quiet_about_size(), _threads() as pool:
         sizes = set(pool.map(_image_size, files.paths))
     if len(sizes) == 1:
         width, height = sizes.pop()
@@ -53,7 +53,7 @@ def decode_images(files: ImageFiles, side: int) -> NDArray[np.uint8]:
         DataError: a file is missing or no image, with its path.
     """
     array = np.empty((len(files), side, side, 3), np.uint8)
-    with _quiet_about_size(), ThreadPoolExecutor() as pool:
+    with _quiet_about_size(), _threads() as pool:
         for _ in pool.map(partial(decode_into, array), range(len(files)), files.paths):
             pass
     return array.transpose(0, 3, 1, 2)
@@ -84,6 +84,16 @@ def _colours(image: Image.Image) -> Image.Image:
     if image.mode == "F":
         raise ValueError("its grey levels are floating-point numbers of no known range")
     return image.convert("RGB")
+
+
+@contextmanager
+def _threads() -> Iterator[ThreadPoolExecutor]:
+    """Threads whose queued work is given up where the block ends early."""
+    pool = ThreadPoolExecutor()
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 @contextmanager

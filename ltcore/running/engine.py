@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -94,6 +95,7 @@ def _execute(
 
     with group.in_turn(), blame(resolved.described("dataset")):
         splits = resolved.dataset.build(seeds)
+    group.refuse_unlike(_identity(resolved, splits))
     check_batch_size(settings.batch_size, splits, rank.of)
     classes = splits.classes
 
@@ -177,6 +179,14 @@ def _execute(
         write_results(results, path)
     listeners.notify("ltcore_run_finished", results=results)
     return results
+
+
+def _identity(resolved: ResolvedSpec, splits: Splits) -> bytes:
+    """What two ranks of one run have in common: the spec, and the images with their labels."""
+    parts = [json.dumps(resolved.outcome(), sort_keys=True).encode()]
+    for split in (splits.train, splits.val, splits.test):
+        parts += ["\0".join(split.ids.tolist()).encode(), split.labels.tobytes()]
+    return b"\0".join(parts)
 
 
 def _batches(

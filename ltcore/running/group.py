@@ -7,6 +7,7 @@ are not the cause. Tensors on the CPU go through gloo, those on CUDA through NCC
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import itertools
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from torch.distributed.distributed_c10d import PrefixStore, Store
 from ltcore.errors import (
     AnotherRankError,
     LostRankError,
+    SpecError,
     SurroundingsError,
     exit_code_of,
     one_line,
@@ -63,11 +65,37 @@ class Group:
         if not self.rank.local:
             self.wait()
 
+    def refuse_unlike(self, what: bytes) -> None:
+        """See that every rank was given the same.
+
+        Args:
+            what: all that must be equal.
+
+        Raises:
+            SpecError: a rank has something else than the first.
+        """
+        if self.rank.alone:
+            return
+        digest = torch.frombuffer(bytearray(hashlib.sha256(what).digest()), dtype=torch.uint8)
+        digests = [torch.empty_like(digest) for _ in range(self.rank.of)]
+        dist.all_gather(digests, digest)
+        unlike = [number for number, one in enumerate(digests) if not torch.equal(one, digests[0])]
+        if unlike:
+            raise SpecError(
+                f"rank {unlike[0]} has another spec or other images than rank 0. Give all ranks "
+                "the same spec, the same data and the same ltcore."
+            )
+
     def share_file(self, path: Path) -> Path | io.BytesIO | None:
         """A file that the first rank reads, for all ranks; None where it is not there."""
         if self.rank.alone:
             return path if path.exists() else None
-        content = bytearray(path.read_bytes() if self.rank.first and path.exists() else b"")
+        content = bytearray()
+        if self.rank.first and path.exists():
+            try:
+                content += path.read_bytes()
+            except OSError as error:
+                raise SurroundingsError(f"{path}: cannot be read: {error.strerror}") from None
         size = torch.tensor(len(content))
         dist.broadcast(size, 0)
         if not size:

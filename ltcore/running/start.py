@@ -203,21 +203,22 @@ def _note_failure(folder: Path, error: BaseException) -> None:
 def _begin(folder: Path, resolved: ResolvedSpec) -> None:
     """Note of which spec the folder's checkpoint is, or see that it is of this one."""
     begun, outcome = folder / _BEGUN, resolved.outcome()
-    versions = {name: version(name) for name in ("ltcore", "torch")}
+    conditions = {name: version(name) for name in ("ltcore", "torch")}
+    conditions["ranks"] = str(this_rank().of)
     (folder / _STATUS).unlink(missing_ok=True)
     if begun.exists():
         try:
             content = json.loads(begun.read_text(encoding="utf-8"))
-            before, then = content["outcome"], content["versions"]
+            before, then = content["outcome"], content["conditions"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CheckpointError(
                 f"{begun}: cannot be read: {error}. Start the run anew with --fresh."
             ) from None
         differing = _differing(json.loads(json.dumps(outcome)), before)
-        if then != versions:
+        if then != conditions:
             warnings.warn(
-                f"the run was begun with {_listed(then)} and goes on with {_listed(versions)}: its "
-                "numbers may not be those of an unbroken one",
+                f"the run was begun with {_listed(then)} and goes on with {_listed(conditions)}: "
+                "its numbers may not be those of an unbroken one",
                 LtcoreWarning,
                 stacklevel=2,
             )
@@ -227,12 +228,12 @@ def _begin(folder: Path, resolved: ResolvedSpec) -> None:
                 "  Give this spec another name or --out, or begin anew with --fresh."
             )
     else:
-        written = json.dumps({"outcome": outcome, "versions": versions}, indent=2).encode()
+        written = json.dumps({"outcome": outcome, "conditions": conditions}, indent=2).encode()
         publish_bytes(memoryview(written), begun, folder / "begun.tmp")
 
 
-def _listed(versions: Mapping[str, str]) -> str:
-    return ", ".join(f"{name} {number}" for name, number in versions.items())
+def _listed(conditions: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in conditions.items())
 
 
 def _forget(folder: Path) -> None:

@@ -262,6 +262,7 @@ def _train_epoch(
             share = forward(images)
         check_logits(share, images, epoch, step)
         logits = gather_logits(share, len(labels), rank)
+        torch.manual_seed(step_seed(seed, epoch, step, Purpose.LOSS))  # equally on all ranks
         loss = criterion(logits, labels)
         check_loss_value(loss, epoch, step)
         scaler.scale(loss).backward()
