@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 import ltcore
 from ltcore.cli import main
@@ -283,3 +284,19 @@ def test_options_reach_the_ranks(tmp_path):
     code, out, _ = end(begin(tmp_path, NPROC, *more))
     assert (code, out) == (0, "else where/other.h5\n")
     assert len(ltcore.read_results(tmp_path / "else where" / "other.h5").history["epoch"]) == 1
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
+def test_two_gpus_train_as_one(tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.mkdir()
+    two.mkdir()
+    alone = [sys.executable, "-m", "ltcore", "run", "spec.json"]
+    cuda = {"device": "cuda", "sync_batch_norm": True, "deterministic": True}
+    assert end(begin(one, alone, **cuda))[0] == 0
+    assert end(begin(two, **cuda))[0] == 0
+    found = [ltcore.read_results(out / "results" / "run.h5") for out in (one, two)]
+    assert [results.environment["world_size"] for results in found] == [1, 2]
+    assert {results.environment["batch_norm"] for results in found} == {"batch"}
+    losses = [results.history["train_loss"] for results in found]
+    assert losses[1] == pytest.approx(losses[0], abs=1e-2)
