@@ -57,7 +57,7 @@ class LtcoreLoop:
                 self.batches,
                 settings=self.settings,
                 seeds=self.seeds,
-                group=Group(Rank()),
+                group=Group(Rank(), self.task.device),
                 forward=self.model,
                 between_steps=self._stop_after_the_last,
                 save=_do_nothing,

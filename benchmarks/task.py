@@ -79,7 +79,7 @@ class Task:
             resolved.spec.transform, resolved.backbone, seed=0, device=self.device
         )
         return Batches(
-            split, augmentation, batch_size=self.batch_size, device=self.device, rank=Rank()
+            split, augmentation, batch_size=self.batch_size, device=self.device, rank=Rank(), room=0
         )
 
     def now(self) -> float:

@@ -61,8 +61,12 @@ def test_resolve_fills_every_default(resolved):
             "precision": "fp32",
             "compile": False,
             "select": "best",
+            "deterministic": False,
+            "sync_batch_norm": False,
             "keep_last": False,
+            "image_gb": None,
             "checkpoint_minutes": 10.0,
+            "timeout_seconds": 600.0,
         },
     }
 
@@ -151,8 +155,8 @@ def test_every_mistake_of_core_and_components_is_told_in_the_order_of_the_fields
         (
             "spec.json: training.momentum: unknown field. Did you mean "
             "'training.optimizer.momentum'? Known here: epochs, batch_size, eval_batch_size, "
-            "optimizer, scheduler, device, precision, compile, select, keep_last, "
-            "checkpoint_minutes"
+            "optimizer, scheduler, device, precision, compile, deterministic, sync_batch_norm, "
+            "select, keep_last, image_gb, checkpoint_minutes, timeout_seconds"
         ),
     ]
 

@@ -198,7 +198,7 @@ def test_train_reads_no_number_between_its_steps():
                 *batches,
                 settings=settings,
                 seeds=ltcore.Seeds(),
-                group=Group(Rank()),
+                group=Group(Rank(), torch.device("cpu")),
                 forward=state.model,
                 between_steps=stop_after_the_last,
                 save=lambda state: None,
