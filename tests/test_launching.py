@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,47 +19,16 @@ from ltcore.cli import main
 from ltcore.launching import launch
 from ltcore.locking import only_writer
 from ltcore.stopping import StopRequest
+from tests import command_runs
+from tests.command_runs import end, left, wait_for
 
-ROOT = Path(__file__).parents[1]
-SPEC = {
-    "name": "run",
-    "dataset": {"name": "synthetic", "classes": 4, "per_class": 30, "imbalance_factor": 0.5},
-    "backbone": "resnet32",
-    "loss": "focal",
-    "training": {"epochs": 2, "batch_size": 16, "device": "cpu", "timeout_seconds": 20},
-}
-NPROC = [sys.executable, "-m", "ltcore", "run", "spec.json", "--nproc", "2"]
+NPROC = [*command_runs.RUN, "--nproc", "2"]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
 TORCHRUN += ["-m", "ltcore", "run", "spec.json"]
 
 
 def begin(folder, command=NPROC, *more, **training):
-    """Start a command; its own process group, so that a whole group can be signalled."""
-    spec = {**SPEC, "training": {**SPEC["training"], **training}}
-    (folder / "spec.json").write_text(json.dumps(spec))
-    return subprocess.Popen(
-        [*command, *more],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        # where the tests run in the background, Ctrl-C is ignored, and a child would inherit that
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
-
-
-def end(process, seconds=120):
-    out, messages = process.communicate(timeout=seconds)
-    return process.returncode, out, messages
-
-
-def wait_for(process, text):
-    for line in process.stderr:
-        if text in line:
-            return
-    pytest.fail(f"{text!r} was never said")
+    return command_runs.begin(folder, command, *more, **training)
 
 
 def ranks_of(process):
@@ -72,14 +40,6 @@ def ranks_of(process):
 def is_alive(pid):
     status = Path(f"/proc/{pid}/stat")
     return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
-
-
-def left(folder):
-    results = ltcore.read_results(folder / "results" / "run.h5")
-    history = {name: column.tobytes() for name, column in results.history.items()}
-    del history["seconds"]
-    weights = (folder / "results" / "run.safetensors").read_bytes()
-    return results.test.logits.tobytes(), weights, history
 
 
 @pytest.fixture(scope="module")
@@ -291,9 +251,8 @@ def test_two_gpus_train_as_one(tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
     one.mkdir()
     two.mkdir()
-    alone = [sys.executable, "-m", "ltcore", "run", "spec.json"]
     cuda = {"device": "cuda", "sync_batch_norm": True, "deterministic": True}
-    assert end(begin(one, alone, **cuda))[0] == 0
+    assert end(begin(one, command_runs.RUN, **cuda))[0] == 0
     assert end(begin(two, **cuda))[0] == 0
     found = [ltcore.read_results(out / "results" / "run.h5") for out in (one, two)]
     assert [results.environment["world_size"] for results in found] == [1, 2]

@@ -2,54 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
-from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
 import ltcore
 from ltcore.stopping import StopRequest, stop_on_signals
+from tests.command_runs import SPEC, begin, left, wait_for
 from tests.interrupted_runs import PlainNet
-
-ROOT = Path(__file__).parents[1]
-SPEC = {
-    "name": "run",
-    "dataset": {"name": "synthetic", "classes": 4, "per_class": 30, "imbalance_factor": 0.5},
-    "backbone": "resnet32",
-    "loss": "focal",
-    "training": {"epochs": 2, "batch_size": 16, "device": "cpu"},
-}
-
-
-def begin(folder):
-    """Start the command; its own process group, so that a whole group can be signalled."""
-    (folder / "spec.json").write_text(json.dumps(SPEC))
-    return subprocess.Popen(
-        [sys.executable, "-m", "ltcore", "run", "spec.json"],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        # where the tests run in the background, Ctrl-C is ignored, and a child would inherit that
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
-
-
-def left(folder):
-    results = ltcore.read_results(folder / "results" / "run.h5")
-    history = {name: column.tobytes() for name, column in results.history.items()}
-    del history["seconds"]
-    weights = (folder / "results" / "run.safetensors").read_bytes()
-    return results.test.logits.tobytes(), weights, history
 
 
 @pytest.fixture(scope="module")
@@ -59,13 +23,6 @@ def unbroken(tmp_path_factory):
     _, messages = process.communicate(timeout=120)
     assert process.returncode == 0, messages
     return left(folder)
-
-
-def wait_for(process, text):
-    for line in process.stderr:
-        if text in line:
-            return
-    pytest.fail(f"{text!r} was never said")
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,8 @@ def _execute(
 
     with group.in_turn(), blame(resolved.described("dataset")):
         splits = resolved.dataset.build(seeds)
-    group.refuse_unlike(_identity(resolved, splits))
+    if not rank.alone:
+        group.refuse_unlike(_identity(resolved, splits))
     check_batch_size(settings.batch_size, splits, rank.of)
     classes = splits.classes
 
