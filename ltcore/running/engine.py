@@ -88,6 +88,7 @@ def _execute(
     listeners: Listeners,
     stop: StopRequest,
 ) -> Results:
+    stop.refuse()  # a package may have hidden it while it was imported
     begun = time.monotonic()
     spec, settings = resolved.spec, resolved.spec.training
     rank, device = group.rank, group.device
