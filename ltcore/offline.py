@@ -41,6 +41,7 @@ def report(
     references: Sequence[str | os.PathLike[str]] = (),
     details: bool = False,
     plugins: Sequence[Any] = (),
+    forks: int = 0,
 ) -> Comparison:
     """Compare finished runs, from their logits alone.
 
@@ -66,6 +67,8 @@ def report(
         references: ``study``, ``literature``, or paths of published accuracies of your own.
         details: keep what a report of single runs shows: history, confusion, ...
         plugins: as in :func:`run`.
+        forks: how many copies of this process share the work, which changes no bit; for programs
+            that have started no threads. None with a plugin's metrics.
 
     Returns:
         The comparison that every reporter renders; what could not be read stands in it by name.
@@ -92,7 +95,7 @@ def report(
         references=tuple(references),
         details=details,
     )
-    return compare(sources, analysis)
+    return compare(sources, analysis, forks=forks)
 
 
 def _offered(name: str, plugins: Sequence[Any]) -> Metric:

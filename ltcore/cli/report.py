@@ -80,6 +80,7 @@ def command(files: tuple[str, ...], reporter: str, output: Path | None, **option
     A file that cannot be read is named, the others are reported, and the exit code is 3.
     """
     from ltcore.offline import report
+    from ltcore.reporting.forks import forks_for
     from ltcore.reporting.reporters.options import TablesReporter
 
     component = _reporter(reporter, _reporter_options(options))
@@ -90,6 +91,7 @@ def command(files: tuple[str, ...], reporter: str, output: Path | None, **option
         intervals=bool(options["interval"]) or bool(getattr(component, "interval", False)),
         pairs=options["pairs"] or "key",
         details=component.wants_details,
+        forks=forks_for(len(files)),
         **{name: options[name] for name in _REPORT_OPTIONS if options[name] is not None},
     )
     text = component.render(comparison)

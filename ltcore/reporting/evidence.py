@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,10 @@ class Images:
             among = _is_among(self.views[view], len(self.label))
             self._members[view] = _as_bits(np.packbits(among))
         return self._members[view]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what can be made again."""
+        return {**self.__dict__, "_resamplings": {}, "_members": {}}
 
     def agree(self, other: Images, view: str) -> bool:
         """Whether both have a view with the same members; their images are the same."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
+import pickle
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from ltcore.comparison import Adjustment
 from ltcore.errors import NonFiniteError, ResultsFileError
@@ -13,6 +17,7 @@ from ltcore.reporting.analysis import Analysis
 from ltcore.reporting.details import details_of
 from ltcore.reporting.evaluation import evaluate
 from ltcore.reporting.evidence import Evidence, Images, in_id_order
+from ltcore.reporting.forks import in_forks
 from ltcore.reporting.grouping import Entry, SettingKey, entry_of
 from ltcore.results import Results, read_results
 
@@ -30,8 +35,17 @@ class _Read:
     error: ResultsFileError | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A source, what makes it the same as another, and what it is called."""
+
+    source: Source
+    identity: object
+    name: str
+
+
 class Reading:
-    """Reads one source after the other, and keeps what a comparison needs of it.
+    """Reads sources, and keeps what a comparison needs of them.
 
     Args:
         analysis: what is asked for.
@@ -39,26 +53,29 @@ class Reading:
 
     def __init__(self, analysis: Analysis) -> None:
         self._analysis = analysis
+        self._names: dict[object, str] = {}
         self._read: dict[object, _Read] = {}
         # Values that many runs share are kept once.
         self._images: dict[Images, Images] = {}
         self._settings: dict[SettingKey, SettingKey] = {}
 
-    def read(self, source: Source) -> None:
-        """Read, evaluate and let go of a source."""
-        identity, name = _identity(source)
-        # Of two spellings of one path the smaller is shown, whichever came first.
-        if identity in self._read and self._read[identity].name <= name:
+    def read_all(self, sources: Iterable[Source], forks: int = 0) -> None:
+        """Read, evaluate and let go of each source.
+
+        Args:
+            sources: in any order.
+            forks: copies of this process that share the work where all sources are files. A
+                plugin's metrics are computed in this process alone, as they may use threads.
+        """
+        new = self._new(sources)
+        if not forks or self._analysis.offered:
+            for each in new:
+                self._keep(each, self._read_one(each))
             return
-        # Only an ensemble reads a source again: else results in memory are let go here.
-        read = self._read[identity] = _Read(source if self._analysis.ensemble else name, name)
-        try:
-            results = self._results(source)
-            read.entries.append(self._entry(results))
-            if self._analysis.adjusts:
-                self._add_adjusted(read, results)
-        except ResultsFileError as error:
-            read.error = error
+        listed, parcels = tuple(new), _Parcels()
+        packed = in_forks(lambda each: parcels.pack(self._read_one(each)), listed, forks)
+        for each, parcel in zip(listed, packed, strict=True):
+            self._keep(each, parcels.unpack(parcel))
 
     def again(self, member: Evidence) -> Results:
         """The results that a member's row was made of, read once more."""
@@ -82,6 +99,38 @@ class Reading:
     def all_warnings(self) -> tuple[str, ...]:
         """By path."""
         return tuple(text for read in self._by_name() for text in read.warnings)
+
+    def _new(self, sources: Iterable[Source]) -> Iterator[_Place]:
+        """Each source once; of two spellings of one path the smaller, whichever comes first."""
+        for source in sources:
+            place = _place_of(source)
+            known = self._names.get(place.identity)
+            if known is None or place.name < known:
+                self._names[place.identity] = place.name
+                yield place
+
+    def _read_one(self, place: _Place) -> _Read:
+        # Only an ensemble reads a source again: else results in memory are let go here.
+        read = _Read(place.source if self._analysis.ensemble else place.name, place.name)
+        try:
+            results = self._results(place.source)
+            read.entries.append(self._entry(results))
+            if self._analysis.adjusts:
+                self._add_adjusted(read, results)
+        except ResultsFileError as error:
+            read.error = error
+        return read
+
+    def _keep(self, place: _Place, read: _Read) -> None:
+        read.entries = [
+            replace(
+                entry,
+                setting=self._settings.setdefault(entry.setting, entry.setting),
+                images=self._images.setdefault(entry.images, entry.images),
+            )
+            for entry in read.entries
+        ]
+        self._read[place.identity] = read
 
     def _by_name(self) -> list[_Read]:
         return sorted(self._read.values(), key=lambda read: read.name)
@@ -119,16 +168,41 @@ class Reading:
         except NonFiniteError as error:
             raise ResultsFileError(f"{results.path or results.name}: {error}") from None
         details = details_of(results) if self._analysis.details else None
-        entry = entry_of(results, evaluation, adjustment, details)
-        return replace(entry, setting=self._settings.setdefault(entry.setting, entry.setting))
+        return entry_of(results, evaluation, adjustment, details)
 
 
-def _identity(source: Source) -> tuple[object, str]:
-    """What makes a source the same as another, and what it is called."""
+def _place_of(source: Source) -> _Place:
     if not isinstance(source, Results):
         path = Path(source)
     elif source.path is not None:
         path = source.path
     else:
-        return object(), source.name
-    return os.path.normcase(path.absolute()), str(path)
+        return _Place(source, object(), source.name)
+    return _Place(source, os.path.normcase(path.absolute()), str(path))
+
+
+class _Parcels:
+    """What was read, as bytes between processes; test images, which many share, are sent once."""
+
+    def __init__(self) -> None:
+        self._sent: set[str] = set()
+        self._received: dict[str, Images] = {}
+
+    def pack(self, read: _Read) -> bytes:
+        parcel = io.BytesIO()
+        pickler = pickle.Pickler(parcel, protocol=pickle.HIGHEST_PROTOCOL)
+        pickler.persistent_id = self._already_sent  # type: ignore[method-assign]
+        pickler.dump(read)
+        self._sent.update(entry.images.digest for entry in read.entries)
+        return parcel.getvalue()
+
+    def unpack(self, parcel: bytes) -> _Read:
+        unpickler = pickle.Unpickler(io.BytesIO(parcel))  # noqa: S301 - from a fork of ours
+        unpickler.persistent_load = self._received.__getitem__  # type: ignore[method-assign]
+        read: _Read = unpickler.load()
+        for entry in read.entries:
+            self._received.setdefault(entry.images.digest, entry.images)
+        return read
+
+    def _already_sent(self, item: Any) -> str | None:
+        return item.digest if isinstance(item, Images) and item.digest in self._sent else None

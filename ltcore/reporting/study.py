@@ -24,7 +24,9 @@ from ltcore.reporting.reading import Reading, Source
 from ltcore.reporting.reference import load_reference
 
 
-def compare(sources: Iterable[Source], analysis: Analysis | None = None) -> Comparison:
+def compare(
+    sources: Iterable[Source], analysis: Analysis | None = None, *, forks: int = 0
+) -> Comparison:
     """Compute every number of a report from results files alone.
 
     A file given twice counts once. One that cannot be read is remembered with its cause, and the
@@ -33,6 +35,7 @@ def compare(sources: Iterable[Source], analysis: Analysis | None = None) -> Comp
     Args:
         sources: paths of results files, or results; in any order, each let go before the next.
         analysis: what is asked for; by default what a plain report shows.
+        forks: copies of this process that share the reading; they change no bit.
 
     Raises:
         SpecError: what is asked for does not suit the files: an ensemble of runs that were tested
@@ -42,8 +45,7 @@ def compare(sources: Iterable[Source], analysis: Analysis | None = None) -> Comp
     analysis = analysis or Analysis()
     references = [load_reference(reference) for reference in analysis.references]
     reading = Reading(analysis)
-    for source in sources:
-        reading.read(source)
+    reading.read_all(sources, forks)
     groups = [
         _compared(of_setting, analysis)
         for of_setting in group(reading.all_entries(), analysis.known_metrics)
