@@ -107,8 +107,8 @@ class Metrics:
     brier: float | None = None
     ece: float | None = None
     ece_adaptive: float | None = None
-    others: Mapping[str, float | None] = field(default_factory=lambda: _NOTHING)
-    intervals: Mapping[str, Interval] = field(default_factory=lambda: _NOTHING)
+    others: Mapping[str, float | None] = field(default_factory=lambda: _NOTHING, hash=False)
+    intervals: Mapping[str, Interval] = field(default_factory=lambda: _NOTHING, hash=False)
 
     def value(self, metric: str) -> float | None:
         """A metric by its name, a plugin's too; None where it is not known."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from typing import Any
 
 from ltcore.comparison import Environment, Run
@@ -24,7 +23,7 @@ _CALLED = {
 
 def environment_of(stored: Mapping[str, Any]) -> Environment:
     """What of a results file's environment can change numbers; empty where it says nothing."""
-    return _kept_once(tuple((key, str(stored[key])) for key in _CALLED if stored.get(key)))
+    return tuple((key, str(stored[key])) for key in _CALLED if stored.get(key))
 
 
 def differing_environments(runs: Iterable[Run]) -> list[str]:
@@ -48,9 +47,3 @@ def differing_environments(runs: Iterable[Run]) -> list[str]:
 
 def _runs(number: int) -> str:
     return "1 run" if number == 1 else f"{number:,} runs"
-
-
-@lru_cache(maxsize=1024)
-def _kept_once(environment: Environment) -> Environment:
-    """The first of equal ones: thousands of runs share a few."""
-    return environment

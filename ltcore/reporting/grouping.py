@@ -6,13 +6,12 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ltcore.comparison import Adjustment, Balance, Cell, Details, Run, Setting
-from ltcore.components import Backbone, Seeds
+from ltcore.components import Backbone
 from ltcore.reporting.averages import by_seed, over_cells, over_seeds
 from ltcore.reporting.environments import environment_of
 from ltcore.reporting.evaluation import Evaluation, Replicates
@@ -107,7 +106,7 @@ def entry_of(
         "backbone": {key: value for key, value in backbone.items() if key in _OF_EVERY_BACKBONE},
         "training": outcome_of(spec.training),
     }
-    seeds = _kept_once(spec.resolved_seeds())
+    seeds = spec.resolved_seeds()
     setting = SettingKey(
         dataset=_named(spec.dataset, without=_OF_NO_OUTCOME, split_seed=seeds.split),
         classes=results.classes.names,
@@ -137,12 +136,6 @@ def entry_of(
     packed = np.packbits(evaluation.correct)
     loss = _named(spec.loss)
     return Entry(setting, own, loss, run, evaluation.images, packed, evaluation.replicates)
-
-
-@lru_cache(maxsize=1024)
-def _kept_once(seeds: Seeds) -> Seeds:
-    """The first of equal seeds: thousands of runs share a few."""
-    return seeds
 
 
 def group(entries: Sequence[Entry], metrics: Collection[str]) -> list[Group]:

@@ -6,7 +6,6 @@ Nothing here knows files, or how runs are compared.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,12 +38,7 @@ def accuracy_only(correct: NDArray[np.bool_]) -> Metrics:
     Args:
         correct: (n,); n may be 0.
     """
-    return _accuracy(int(np.count_nonzero(correct)), len(correct))
-
-
-@lru_cache(maxsize=2**14)
-def _accuracy(hits: int, n: int) -> Metrics:
-    """Of equal counts the first object: thousands of runs share them."""
+    hits, n = int(np.count_nonzero(correct)), len(correct)
     if n == 0:
         return Metrics(n=0)
     low, high = wilson_interval(hits, n)

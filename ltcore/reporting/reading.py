@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 import os
 import pickle
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ltcore.comparison import Adjustment
 from ltcore.errors import NonFiniteError, ResultsFileError
@@ -18,8 +18,10 @@ from ltcore.reporting.details import details_of
 from ltcore.reporting.evaluation import evaluate
 from ltcore.reporting.evidence import Evidence, Images, in_id_order
 from ltcore.reporting.forks import in_forks
-from ltcore.reporting.grouping import Entry, SettingKey, entry_of
+from ltcore.reporting.grouping import Entry, entry_of
 from ltcore.results import Results, read_results
+
+_Value = TypeVar("_Value", bound=Hashable)
 
 Source = str | os.PathLike[str] | Results
 
@@ -55,9 +57,8 @@ class Reading:
         self._analysis = analysis
         self._names: dict[object, str] = {}
         self._read: dict[object, _Read] = {}
-        # Values that many runs share are kept once.
         self._images: dict[Images, Images] = {}
-        self._settings: dict[SettingKey, SettingKey] = {}
+        self._shared: dict[Hashable, Any] = {}
 
     def read_all(self, sources: Iterable[Source], forks: int = 0) -> None:
         """Read, evaluate and let go of each source.
@@ -122,15 +123,34 @@ class Reading:
         return read
 
     def _keep(self, place: _Place, read: _Read) -> None:
-        read.entries = [
-            replace(
-                entry,
-                setting=self._settings.setdefault(entry.setting, entry.setting),
-                images=self._images.setdefault(entry.images, entry.images),
-            )
-            for entry in read.entries
-        ]
+        read.entries = [self._sharing(entry) for entry in read.entries]
         self._read[place.identity] = read
+
+    def _sharing(self, entry: Entry) -> Entry:
+        """The same entry; what other runs have too is theirs, so that thousands take little."""
+        run, once = entry.run, self._once
+        metrics = {once(view): of for view, of in run.metrics.items()}
+        if self._analysis.top1_alone:  # else hardly any two are equal
+            metrics = {view: once(of) for view, of in metrics.items()}
+        return replace(
+            entry,
+            setting=once(entry.setting),
+            backbone=once(entry.backbone),
+            loss=once(entry.loss),
+            images=once(entry.images),
+            run=replace(
+                run,
+                dataset=once(run.dataset),
+                seeds=once(run.seeds),
+                environment=once(run.environment),
+                metrics=metrics,
+            ),
+        )
+
+    def _once(self, value: _Value) -> _Value:
+        """The first of equal values."""
+        first: _Value = self._shared.setdefault(value, value)
+        return first
 
     def _by_name(self) -> list[_Read]:
         return sorted(self._read.values(), key=lambda read: read.name)
