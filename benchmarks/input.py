@@ -17,6 +17,7 @@ from benchmarks.peers import pil_transform
 from benchmarks.timing import seconds, threads
 from ltcore.resolution import resolve
 from ltcore.running.augmentation import Augmentation
+from ltcore.running.images import HeldImages
 
 SIZES = (  # pixels a side: as ltcore and as Pillow's user store it, as both train on; the target
     (32, 32, 32, 0.1),
@@ -53,11 +54,10 @@ def ltcore_batch(images: NDArray[np.uint8], size: int) -> Callable[[], Tensor]:
     """As ltcore.running.batches makes a batch: the images by index, then all at once."""
     spec = {"dataset": "synthetic", "backbone": "resnet32", "loss": "cross_entropy"}
     resolved = resolve(spec | {"transform": {"size": size}}, ltcore.load_plugins())
-    augmentation = Augmentation(
-        resolved.spec.transform, resolved.backbone, seed=0, device=torch.device("cpu")
-    )
-    store, index = torch.from_numpy(images.transpose(0, 3, 1, 2)), torch.arange(len(images))
-    return lambda: augmentation.train(store[index], index, epoch=0)
+    device, index = torch.device("cpu"), torch.arange(len(images))
+    augmentation = Augmentation(resolved.spec.transform, resolved.backbone, seed=0, device=device)
+    held = HeldImages(images.transpose(0, 3, 1, 2), device)
+    return lambda: augmentation.train(next(held.batches([index])), index, epoch=0)
 
 
 def pillow_batch(images: NDArray[np.uint8], size: int) -> Callable[[], Tensor]:

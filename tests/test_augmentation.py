@@ -40,7 +40,7 @@ def naive(image: Tensor, index: int, transform: Transform) -> Tensor:
     size, padding = transform.size, transform.crop_padding
     pixels = image.double()
     if image.shape[1:] != (size, size):
-        pixels = F.interpolate(pixels[None], (size, size), mode="bilinear", align_corners=False)[0]
+        pixels = F.interpolate(pixels[None], (size, size), mode="bilinear", antialias=True)[0]
     canvas = torch.zeros(3, size + 2 * padding, size + 2 * padding, dtype=torch.float64)
     canvas[:, padding : padding + size, padding : padding + size] = pixels
     top = drawn(index, Purpose.SHIFT_DOWN, 2 * padding + 1)
@@ -62,12 +62,15 @@ def naive(image: Tensor, index: int, transform: Transform) -> Tensor:
         (32, 32, {"size": 32, "crop_padding": 0, "horizontal_flip": 0.0}),
         (8, 8, {"size": 8, "crop_padding": 20, "horizontal_flip": 1.0}),
         (5, 5, {"size": 1, "crop_padding": 0}),
+        (4, 6, {"size": 8, "crop_padding": 8}),  # windows of the corners, and of black alone
+        (31, 20, {"size": 32, "crop_padding": 40, "horizontal_flip": 1.0}),
+        (40, 20, {"size": 32}),
+        (64, 50, {"size": 20, "crop_padding": 7}),
+        (1, 3, {"size": 6}),
     ],
 )
 def test_train_agrees_with_the_naive_transform(height, width, transform):
     images = pictures(40, height, width)
-    if transform["size"] < height:  # no antialiasing in the naive one
-        images = images[:, :, :1, :1].expand_as(images).contiguous()
     index = torch.randperm(1000, generator=torch.Generator().manual_seed(1))[:40]
 
     ours = augmentation(**transform).train(images, index, EPOCH)
@@ -114,7 +117,15 @@ def test_images_made_smaller_are_antialiased_as_files_are():
 @pytest.mark.parametrize("channels_last", [False, True], ids=["planes", "channels last"])
 @pytest.mark.parametrize(
     ("height", "width", "size", "n"),
-    [(32, 32, 32, 128), (32, 32, 48, 16), (13, 17, 40, 16), (28, 28, 224, 8)],
+    [
+        (32, 32, 32, 128),
+        (32, 32, 48, 16),
+        (13, 17, 40, 16),
+        (28, 28, 224, 8),
+        (224, 224, 224, 3),
+        (60, 44, 40, 8),
+        (1, 3, 8, 16),
+    ],
 )
 def test_an_image_comes_out_the_same_whatever_its_batch(
     height, width, size, n, channels_last, threads
@@ -136,6 +147,27 @@ def test_an_image_comes_out_the_same_whatever_its_batch(
         expected = image_by_image(1)
         for batch_size in (2, 3, 7, 64, n):
             assert image_by_image(batch_size) == expected
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(("side", "size"), [(32, 32), (32, 224), (224, 224), (256, 224)])
+def test_threads_and_the_order_of_memory_change_nothing(side, size):
+    images, transform = pictures(6, side, side), augmentation(size=size)
+    before = torch.get_num_threads()
+
+    def ours(threads: int, memory_format: torch.memory_format) -> Tensor:
+        torch.set_num_threads(threads)
+        arranged = images.contiguous(memory_format=memory_format)
+        return torch.stack(
+            [transform.train(arranged, torch.arange(6), EPOCH), transform.evaluate(arranged)]
+        )
+
+    try:
+        expected = ours(1, torch.contiguous_format)
+        for threads in (1, 2, 4):
+            assert torch.equal(ours(threads, torch.contiguous_format), expected)
+            assert torch.equal(ours(threads, torch.channels_last), expected)
     finally:
         torch.set_num_threads(before)
 
@@ -237,6 +269,18 @@ def test_batches_are_float32_and_channels_last_under_an_outer_autocast(size):
         assert inside.dtype == torch.float32
         assert inside.is_contiguous(memory_format=torch.channels_last)
         assert torch.equal(inside, expected)
+
+
+def test_training_goes_on_after_an_evaluation_in_inference_mode():
+    transform, images = augmentation(size=45), pictures(4)  # a size that no other test has
+    with torch.inference_mode():
+        tested = transform.evaluate(images)
+
+    ours = transform.train(images, torch.arange(4), EPOCH).requires_grad_()
+    ours.square().sum().backward()
+
+    assert tested.is_inference()
+    assert torch.equal(ours.grad, 2 * ours)
 
 
 def test_a_transform_without_size_is_refused():

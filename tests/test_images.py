@@ -70,6 +70,16 @@ def test_images_are_streamed_where_they_do_not_fit(folder):
     assert isinstance(open_images(np.zeros((1, 3, 4, 4), np.uint8), 16, CPU, 0), HeldImages)
 
 
+def test_held_batches_are_the_images_asked_for_in_any_order_of_memory():
+    planes = np.random.default_rng(0).integers(0, 256, (5, 3, 4, 6)).astype(np.uint8)
+    pixels = np.ascontiguousarray(planes.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    order = torch.tensor([3, 0, 3])
+
+    for images in (planes, pixels):
+        (batch,) = HeldImages(images, CPU).batches([order])
+        assert torch.equal(batch, torch.from_numpy(planes[order]))
+
+
 def test_streamed_batches_are_the_images_in_the_order_asked_for(folder):
     files = files_of(folder)
     expected = torch.from_numpy(decode_images(files, 16).copy())

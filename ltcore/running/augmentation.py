@@ -1,7 +1,7 @@
 """Batches of uint8 images -> resized, cropped, flipped and normalised float32, on the device.
 
-Every pixel is computed by itself, of its own image: no matrix product, whose rounding depends on
-how many images there are. So an image comes out the same to the last bit in whatever batch it is.
+Every pixel is computed by itself, of its own image, and only where a window shows it. So an image
+comes out the same to the last bit in whatever batch it is.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ltcore.components import IMAGENET_NORMALIZATION, Backbone, Normalization
 from ltcore.running.randomness import Purpose, random_bits
+from ltcore.running.resizing import resized_windows
 from ltcore.spec import NormalizationValues, Transform
 
 NORMALIZATIONS = {
@@ -50,6 +51,7 @@ class Augmentation:
         # (x / 255 - mean) / std, as one product and one sum over a row of pixels (3 * size,)
         self._scale = (1 / (255 * std)).float().repeat(self.size).to(device)
         self._shift = (-mean / std).float().repeat(self.size).to(device)
+        self._line = torch.arange(self.size, device=device)
         # on the CPU as many images as its cache holds at every stage; elsewhere all of a batch
         largest = _IN_CACHE // self.size**2 if device.type == "cpu" else sys.maxsize
         self._at_once = max(1, largest)
@@ -70,38 +72,50 @@ class Augmentation:
         top = self._draw(index, epoch, Purpose.SHIFT_DOWN, 2 * self.padding + 1)
         left = self._draw(index, epoch, Purpose.SHIFT_RIGHT, 2 * self.padding + 1)
         flip = random_bits(self.seed, epoch, index, Purpose.FLIP) < self.flip_below
+        crop = self._crop if self._fits(images) else self._resize_and_crop
 
         def cropped(part: slice) -> Tensor:
-            return self._crop(self._resize(images[part]), top[part], left[part], flip[part])
+            return crop(images[part], top[part], left[part], flip[part])
 
         return self._normalize(len(images), cropped)
 
     def evaluate(self, images: Tensor) -> Tensor:
         """Resize and normalise: (N, 3, H, W) uint8 -> (N, 3, size, size) float32."""
-        return self._normalize(len(images), lambda part: self._resize(images[part]))
+        if self._fits(images):
+            return self._normalize(len(images), lambda part: images[part].permute(0, 2, 3, 1))
+        every = self._line.expand(len(images), -1)
+        return self._normalize(
+            len(images),
+            lambda part: resized_windows(images[part], every[part], every[part], self.size, 0),
+        )
 
-    def _resize(self, images: Tensor) -> Tensor:
-        """Bilinear, antialiased where it makes smaller; images of this size stay as they are."""
-        size = (self.size, self.size)
-        if images.shape[-2:] == size:
-            return images
-        smaller = max(images.shape[-2:]) > self.size
-        return F.interpolate(images.float(), size, mode="bilinear", antialias=smaller)
+    def _fits(self, images: Tensor) -> bool:
+        """Whether the images have this size, and so stay as they are."""
+        return images.shape[-2:] == (self.size, self.size)
+
+    def _resize_and_crop(self, images: Tensor, top: Tensor, left: Tensor, flip: Tensor) -> Tensor:
+        """(n, size, 3 * size) float32, of each image what its window shows."""
+        across = torch.where(flip[:, None], self._line.flip(0), self._line)
+        rows, columns = top[:, None] + self._line, left[:, None] + across
+        return resized_windows(images, rows, columns, self.size, self.padding)
 
     def _crop(self, images: Tensor, top: Tensor, left: Tensor, flip: Tensor) -> Tensor:
-        """Pad images (n, 3, size, size), and of each take its window and flip it where it is to."""
-        padded = F.pad(images, [self.padding] * 4)
-        windows = padded.unfold(2, self.size, 1).unfold(3, self.size, 1)  # a view of them all
-        each = torch.arange(len(images), device=self._device)
-        chosen = windows.permute(0, 2, 3, 4, 5, 1)[each, top, left].permute(0, 3, 1, 2)
-        return torch.where(flip[:, None, None, None], chosen.flip(3), chosen)
+        """(n * size, 3 * size) uint8, of each image what its window shows."""
+        n, side = len(images), self.size + 2 * self.padding
+        padded = F.pad(images.permute(0, 2, 3, 1), (0, 0, *[self.padding] * 4))
+        both = torch.stack([padded, padded.flip(2)])  # copying twice is faster than torch.where
+        left = torch.where(flip, 2 * self.padding - left, left)
+        image = flip * n + torch.arange(n, device=self._device)
+        row = (image * side + top)[:, None] + self._line
+        begin = row * side + left[:, None]  # the pixel that a row of a window begins with
+        return both.flatten().unfold(0, 3 * self.size, 3).index_select(0, begin.flatten())
 
     def _normalize(self, n: int, pixels: Callable[[slice], Tensor]) -> Tensor:
         """(n, 3, size, size) float32, channels last in memory, from the pixels of each part."""
         normalized = torch.empty((n, self.size, 3 * self.size), device=self._device)
         for begin in range(0, n, self._at_once):
             part = slice(begin, begin + self._at_once)
-            rows = pixels(part).permute(0, 2, 3, 1).reshape(-1, self.size, 3 * self.size)
+            rows = pixels(part).reshape(-1, self.size, 3 * self.size)
             torch.addcmul(self._shift, rows.float(), self._scale, out=normalized[part])
         return normalized.view(n, self.size, self.size, 3).permute(0, 3, 1, 2)
 
