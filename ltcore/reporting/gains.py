@@ -25,7 +25,11 @@ Place = tuple[str, str, str]
 
 def gains_of(cells: Cells, pairs: Sequence[Pair], analysis: Analysis) -> list[Difference]:
     """Each loss's cell minus that of the baseline on the same backbone."""
-    known = {(p.backbone, p.first, p.second, p.view, p.metric): p.interval for p in pairs}
+    known = {
+        (pair.backbone, pair.first, pair.second, pair.view, pair.metric): pair.interval
+        for pair in pairs
+        if pair.interval
+    }
     gains = []
     for (backbone, loss), cell in cells.items():
         baseline = cells.get((backbone, analysis.baseline))
@@ -99,8 +103,7 @@ def inseparable_of(
     and was not is left out.
     """
     tests = {
-        (pair.backbone, pair.view, pair.metric, frozenset((pair.first, pair.second))): pair
-        for pair in pairs
+        (pair.backbone, pair.view, pair.metric, pair.first, pair.second): pair for pair in pairs
     }
     found: dict[Place, frozenset[str]] = {}
     for backbone in dict.fromkeys(backbone for backbone, _ in cells):
@@ -114,7 +117,8 @@ def inseparable_of(
             verdicts = {}
             for loss in values.keys() - {best}:
                 difference = difference_of(of_backbone[loss], of_backbone[best], best, view, metric)
-                test = tests.get((backbone, view, metric, frozenset((loss, best))))
+                place = (backbone, view, metric)
+                test = tests.get((*place, loss, best)) or tests.get((*place, best, loss))
                 verdicts[loss] = _separable(difference, test)
             if None not in verdicts.values():
                 apart = (loss for loss, separable in verdicts.items() if not separable)

@@ -8,22 +8,22 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import combinations
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ltcore.components import Seeds
 from ltcore.differences import Pair
-from ltcore.measures import METRICS, MetricInfo
+from ltcore.measures import METRICS, Interval, MetricInfo
 from ltcore.reporting.analysis import Analysis
 from ltcore.reporting.bootstrap import accuracy_replicates, percentile_interval
 from ltcore.reporting.evidence import Evidence, correct_in
 from ltcore.reporting.significance import exact_mcnemar, holm
 
 Reason = Literal["baseline", "best", "all"]
+_Chosen = tuple[Evidence, Evidence, Reason]
 
 _TOGETHER = 256  # runs that are resampled together
 
@@ -41,15 +41,15 @@ def pairs_of(cells: Mapping[tuple[str, str], Sequence[Evidence]], analysis: Anal
         return []
     pairs: list[Pair] = []
     for view, indices in everyone[0].images.views.items():
-        for metric in _tested(analysis) if len(indices) else ():
+        for metric in _compared(analysis) if len(indices) else ():
             resampled = replicates_of(everyone, view, metric) if analysis.intervals else {}
             for seeds in groups.values():
                 family = [
-                    pair_of(first, second, reason, view, metric, resampled)
+                    chosen
                     for group in seeds.values()
-                    for first, second, reason in _chosen(group, view, metric, analysis)
+                    for chosen in _chosen(group, view, metric, analysis)
                 ]
-                pairs += _corrected(family)
+                pairs += _tested(family, view, metric, resampled)
     return pairs
 
 
@@ -74,7 +74,7 @@ def _groups(
     return groups
 
 
-def _tested(analysis: Analysis) -> list[str]:
+def _compared(analysis: Analysis) -> list[str]:
     """Top-1 has an exact test; of other metrics only the bootstrap tells, and of plugins' none."""
     asked = analysis.metrics if analysis.intervals else ()
     return list(dict.fromkeys(("top1", *(metric for metric in asked if metric in METRICS))))
@@ -82,7 +82,7 @@ def _tested(analysis: Analysis) -> list[str]:
 
 def _chosen(
     group: Sequence[Evidence], view: str, metric: str, analysis: Analysis
-) -> Iterator[tuple[Evidence, Evidence, Reason]]:
+) -> Iterator[_Chosen]:
     """Each run against the baseline and against the best; or all against all."""
     found = {item.run.loss: item.run.metrics[view].value(metric) for item in group}
     values = {loss: value for loss, value in found.items() if value is not None}
@@ -135,9 +135,57 @@ def pair_of(
         replicates: values of either over the same resamples, by identity; where they are missing
             there is no interval.
     """
+    (pair,) = _tested([(first, second, reason)], view, metric, replicates)
+    return pair
+
+
+def _tested(
+    family: Sequence[_Chosen],
+    view: str,
+    metric: str,
+    replicates: Mapping[int, NDArray[np.float64]],
+) -> list[Pair]:
+    """Compare the pairs of one family, their p-values corrected over it."""
+    tests = [_test(first, second, view, metric, replicates) for first, second, _ in family]
+    corrected = holm([test.p for test in tests])
+    return [
+        Pair(
+            backbone=first.run.backbone,
+            first=first.run.loss,
+            second=second.run.loss,
+            seeds=first.run.seeds,
+            view=view,
+            metric=metric,
+            reason=reason,
+            p_corrected=p,
+            family=len(family),
+            **test._asdict(),
+        )
+        for (first, second, reason), test, p in zip(family, tests, corrected, strict=True)
+    ]
+
+
+class _Test(NamedTuple):
+    """What :class:`ltcore.differences.Pair` says of two runs by themselves."""
+
+    difference: float
+    interval: Interval | None
+    only_first: int | None
+    only_second: int | None
+    p: float
+
+
+def _test(
+    first: Evidence,
+    second: Evidence,
+    view: str,
+    metric: str,
+    replicates: Mapping[int, NDArray[np.float64]],
+) -> _Test:
     values = [item.run.metrics[view].value(metric) or 0.0 for item in (first, second)]
     resampled = [replicates[id(item)] for item in (first, second) if id(item) in replicates]
     differences = resampled[0] - resampled[1] if len(resampled) == 2 else None
+    interval = None if differences is None else percentile_interval(differences)
     only_first = only_second = None
     if metric == "top1":
         one, other = first.correct_bits(view), second.correct_bits(view)
@@ -145,34 +193,10 @@ def pair_of(
         p = exact_mcnemar(only_first, only_second)
     else:
         p = 1.0 if differences is None else _bootstrap_p(differences)
-    return Pair(
-        backbone=first.run.backbone,
-        first=first.run.loss,
-        second=second.run.loss,
-        seeds=first.run.seeds,
-        view=view,
-        metric=metric,
-        reason=reason,
-        difference=values[0] - values[1],
-        interval=None if differences is None else percentile_interval(differences),
-        only_first=only_first,
-        only_second=only_second,
-        p=p,
-        p_corrected=p,
-        family=1,
-    )
+    return _Test(values[0] - values[1], interval, only_first, only_second, p)
 
 
 def _bootstrap_p(differences: NDArray[np.float64]) -> float:
     """Twice the smaller share of differences on one side of nothing, one more counted on each."""
     smaller = min(np.count_nonzero(differences <= 0), np.count_nonzero(differences >= 0))
     return min(1.0, 2 * (smaller + 1) / (len(differences) + 1))
-
-
-def _corrected(pairs: Sequence[Pair]) -> list[Pair]:
-    """The pairs of one family, with their p-values corrected over it."""
-    corrected = holm([pair.p for pair in pairs])
-    return [
-        replace(pair, p_corrected=p, family=len(pairs))
-        for pair, p in zip(pairs, corrected, strict=True)
-    ]
