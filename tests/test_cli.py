@@ -362,3 +362,28 @@ def test_python_m_ltcore_is_the_command():
         [sys.executable, "-m", "ltcore", "--version"], capture_output=True, text=True, check=True
     )
     assert re.match(r"ltcore, version \d+\.\d+", done.stdout)
+
+
+HOOKED = """
+import atexit, sys
+from ltcore.cli import command_line
+atexit.register(print, "at exit")
+command_line()
+"""
+
+
+def test_a_command_that_loads_plugins_runs_their_exit_hooks():
+    command = [sys.executable, "-c", HOOKED, "plugins"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("\nat exit\n")
+
+
+def test_a_command_that_loads_none_ends_with_its_exit_code_and_all_it_printed(finished, tmp_path):
+    (tmp_path / "empty.h5").touch()
+    files = [*result_files(finished), str(tmp_path / "empty.h5")]
+    command = [sys.executable, "-c", HOOKED, "report", *files]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert "cross_entropy" in done.stdout
+    assert done.stderr == f"error: {tmp_path / 'empty.h5'}: an empty file\n"
+    assert "at exit" not in done.stdout

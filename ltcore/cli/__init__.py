@@ -6,11 +6,12 @@ Machine-readable output goes to stdout; progress, warnings and errors go to stde
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import traceback
 import warnings
 from collections.abc import Sequence
-from typing import TextIO
+from typing import NoReturn, TextIO
 
 import click
 
@@ -51,6 +52,23 @@ class _Commands(click.Group):
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def cli(debug: bool) -> None:
     """Long-tailed image recognition: one spec, one command, one results file."""
+
+
+def command_line() -> NoReturn:
+    """Run the command line, and end the process with its exit code.
+
+    Where no plugin was loaded, which may have threads and exit hooks of its own, the process ends
+    without taking module after module down: that would take a report a tenth of its time.
+    """
+    code = main()
+    if "ltcore.plugins" in sys.modules:
+        sys.exit(code)
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError):  # nobody reads, or it is closed
+        code = code or 1
+    os._exit(code)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

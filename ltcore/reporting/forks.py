@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import struct
@@ -95,6 +96,7 @@ def _work_and_exit(work: Callable[[_Item], bytes], items: Sequence[_Item], sendi
         for number in (*_HANDLED, signal.SIGPIPE):
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)
+        gc.freeze()  # what it is a copy of is not looked through again, and so stays shared
         with os.fdopen(sending, "wb") as results:
             for item in items:
                 result = work(item)

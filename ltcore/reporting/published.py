@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ltcore.comparison import Cell
 from ltcore.differences import Published, PublishedDifference
@@ -15,7 +15,9 @@ from ltcore.reporting.evidence import Evidence
 from ltcore.reporting.grouping import Group
 from ltcore.reporting.intervals import newcombe_interval
 from ltcore.reporting.labels import parameters_of, plain_name
-from ltcore.reporting.reference import Reference, ReferenceRow
+
+if TYPE_CHECKING:
+    from ltcore.reporting.reference import Reference, ReferenceRow
 
 
 def published_in(groups: Iterable[Group], references: Sequence[Reference]) -> list[Published]:

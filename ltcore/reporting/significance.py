@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 
 def exact_mcnemar(only_first: int, only_second: int) -> float:
@@ -34,17 +35,33 @@ def exact_mcnemar(only_first: int, only_second: int) -> float:
         return 1.0
     # Of all 2**n ways, those of both tails: without what lies between them, or twice one tail.
     few = 3 * (k + 1) <= n
-    both = 2 * _ways(n, 0, k) if few else (1 << n) - _ways(n, k + 1, n - k - 1)
+    both = 2 * _at_most(n, k) if few else (1 << n) - _between(n, k)
     return both / (1 << n)
 
 
-def _ways(n: int, first: int, last: int) -> int:
-    """``sum_{i=first..last} C(n, i)``, of whole numbers without bound."""
-    total, term = 0, math.comb(n, first)
-    for i in range(first, last + 1):
+def _at_most(n: int, k: int) -> int:
+    """``sum_{i=0..k} C(n, i)``, of whole numbers without bound."""
+    total, term = 0, 1
+    for i in range(k + 1):
         total += term
         term = term * (n - i) // (i + 1)
     return total
+
+
+def _between(n: int, k: int) -> int:
+    """``sum_{i=k+1..n-k-1} C(n, i)``: from the middle outwards, as one half is like the other."""
+    middle = _middle(n)
+    total, term = 0, middle
+    for i in range(n // 2, k, -1):
+        total += term
+        term = term * i // (n - i + 1)
+    return 2 * total - (middle if n % 2 == 0 else 0)
+
+
+@lru_cache(maxsize=1024)
+def _middle(n: int) -> int:
+    """The largest C(n, i): it takes longer than the sum, and pairs of a study share their n."""
+    return math.comb(n, n // 2)
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:

@@ -6,8 +6,10 @@ in memory.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ltcore.comparison import Comparison, Ensemble
 from ltcore.errors import SpecError
@@ -21,7 +23,9 @@ from ltcore.reporting.grouping import Group, group
 from ltcore.reporting.pairing import pairs_of
 from ltcore.reporting.published import published_in
 from ltcore.reporting.reading import Reading, Source
-from ltcore.reporting.reference import load_reference
+
+if TYPE_CHECKING:
+    from ltcore.reporting.reference import Reference
 
 
 def compare(
@@ -43,7 +47,7 @@ def compare(
         PluginError: a plugin's metric failed.
     """
     analysis = analysis or Analysis()
-    references = [load_reference(reference) for reference in analysis.references]
+    references = _loaded(analysis.references)
     reading = Reading(analysis)
     reading.read_all(sources, forks)
     groups = [
@@ -77,6 +81,14 @@ def compare(
         asked_views=analysis.asked_views,
         warnings=(*reading.all_warnings(), *_without_baseline(members, analysis), *refused, *told),
     )
+
+
+def _loaded(references: Iterable[str | os.PathLike[str]]) -> list[Reference]:
+    if not references:
+        return []
+    from ltcore.reporting.reference import load_reference  # its models take a report's hundredth
+
+    return [load_reference(reference) for reference in references]
 
 
 def _without_baseline(members: Iterable[Evidence], analysis: Analysis) -> list[str]:
