@@ -12,13 +12,14 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 import ltcore
 from benchmarks.task import Task
 from ltcore.ranks import Rank
 from ltcore.running.building import build_criterion
 from ltcore.running.devices import autocast
+from ltcore.running.graphs import graphed
 from ltcore.running.group import Group
 from ltcore.running.optimization import build_optimizer
 from ltcore.running.training import EpochSums, TrainingState, train
@@ -33,9 +34,14 @@ def _do_nothing(_: object) -> None:
 
 
 class LtcoreLoop:
-    """ltcore's own loop, stopped after the last step of its first epoch."""
+    """ltcore's own loop, stopped after the last step of its first epoch.
 
-    def __init__(self, task: Task) -> None:
+    Args:
+        task: what is trained.
+        cuda_graphs: whether a training pass is launched at once.
+    """
+
+    def __init__(self, task: Task, *, cuda_graphs: bool = False) -> None:
         self.task, resolved = task, task.resolved()
         self.settings, self.seeds = resolved.spec.training, resolved.spec.resolved_seeds()
         counts = np.bincount(task.labels(), minlength=task.classes)
@@ -44,6 +50,9 @@ class LtcoreLoop:
         self.batches, self.model = task.batches(), task.model()
         self.criterion = build_criterion(resolved.loss, ltcore.Classes(names, counts, groups))
         self.optimizer = build_optimizer(self.settings.optimizer, self.model.parameters())
+        self.forward: nn.Module = self.model
+        if cuda_graphs:
+            self.forward = graphed(self.model, self.settings, task.size, task.device, Rank())
 
     def __call__(self) -> float:
         scaler = torch.amp.GradScaler(self.task.device.type, enabled=False)
@@ -58,7 +67,7 @@ class LtcoreLoop:
                 settings=self.settings,
                 seeds=self.seeds,
                 group=Group(Rank(), self.task.device),
-                forward=self.model,
+                forward=self.forward,
                 between_steps=self._stop_after_the_last,
                 save=_do_nothing,
                 after_epoch=_do_nothing,

@@ -53,6 +53,8 @@ def comparison(task: Task) -> Comparison:
         "bare loop, NCHW": bare_loop(task, torch.contiguous_format),
         "DataLoader": loader_loop(task),
     }
+    if task.device.type == "cuda":
+        loops["ltcore, CUDA graphs"] = LtcoreLoop(task, cuda_graphs=True)
     notes = []
     if find_spec("timm"):
         loops["timm's loader"] = timm_loop(task)

@@ -60,6 +60,7 @@ def test_resolve_fills_every_default(resolved):
             "device": "auto",
             "precision": "fp32",
             "compile": False,
+            "cuda_graphs": False,
             "select": "best",
             "deterministic": False,
             "sync_batch_norm": False,
@@ -155,8 +156,8 @@ def test_every_mistake_of_core_and_components_is_told_in_the_order_of_the_fields
         (
             "spec.json: training.momentum: unknown field. Did you mean "
             "'training.optimizer.momentum'? Known here: epochs, batch_size, eval_batch_size, "
-            "optimizer, scheduler, device, precision, compile, deterministic, sync_batch_norm, "
-            "select, keep_last, image_gb, checkpoint_minutes, timeout_seconds"
+            "optimizer, scheduler, device, precision, compile, cuda_graphs, deterministic, "
+            "sync_batch_norm, select, keep_last, image_gb, checkpoint_minutes, timeout_seconds"
         ),
     ]
 

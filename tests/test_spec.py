@@ -53,6 +53,7 @@ def test_spec_defaults_are_the_study_s():
         "device": "auto",
         "precision": "fp32",
         "compile": False,
+        "cuda_graphs": False,
         "deterministic": False,
         "sync_batch_norm": False,
         "select": None,
@@ -201,8 +202,8 @@ def test_a_whole_number_is_a_number():
             (
                 "training.lr: unknown field. Did you mean 'training.optimizer.lr'? Known here: "
                 "epochs, batch_size, eval_batch_size, optimizer, scheduler, device, precision, "
-                "compile, deterministic, sync_batch_norm, select, keep_last, image_gb, "
-                "checkpoint_minutes, timeout_seconds"
+                "compile, cuda_graphs, deterministic, sync_batch_norm, select, keep_last, "
+                "image_gb, checkpoint_minutes, timeout_seconds"
             ),
         ),
         (

@@ -48,10 +48,18 @@ def choose_device(name: str, rank: Rank) -> torch.device:
     return torch.device(name)
 
 
-def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
-    """The context in which a forward pass runs in ``fp32``, ``bf16`` or ``fp16``."""
+def autocast(
+    device: torch.device, precision: str, *, cached: bool = True
+) -> AbstractContextManager[Any]:
+    """The context in which a forward pass runs in ``fp32``, ``bf16`` or ``fp16``.
+
+    Args:
+        device: where it runs.
+        precision: which one.
+        cached: whether a weight that is used again is cast once.
+    """
     dtype = _DTYPES.get(precision)
-    return torch.autocast(device.type, dtype=dtype, enabled=dtype is not None)
+    return torch.autocast(device.type, dtype=dtype, enabled=dtype is not None, cache_enabled=cached)
 
 
 @contextlib.contextmanager

@@ -38,6 +38,7 @@ from ltcore.running.checking import blame
 from ltcore.running.checkpoints import Checkpoints, publish_weights
 from ltcore.running.devices import deterministic_algorithms, environment
 from ltcore.running.exchange import parallel
+from ltcore.running.graphs import graphed
 from ltcore.running.group import Group, joined
 from ltcore.running.images import machine_memory
 from ltcore.running.optimization import build_optimizer
@@ -133,6 +134,11 @@ def _execute(
 
     if settings.compile:
         model.compile()
+    forward = (
+        graphed(model, settings, images.shape[-1], device, rank)
+        if settings.cuda_graphs
+        else parallel(model, images, rank)
+    )
     blamed = f"{resolved.described('backbone')}, or {resolved.described('loss')},"
     with stop.waiting(), blame(blamed):
         train(
@@ -142,7 +148,7 @@ def _execute(
             settings=settings,
             seeds=seeds,
             group=group,
-            forward=parallel(model, images, rank),
+            forward=forward,
             between_steps=checkpoints.between_steps,
             save=checkpoints.save,
             after_epoch=after_epoch,

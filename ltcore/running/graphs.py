@@ -1,0 +1,77 @@
+"""A model whose training pass on CUDA is launched at once, not kernel after kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from ltcore.errors import SpecError, one_line
+from ltcore.ranks import Rank
+from ltcore.running.devices import autocast
+from ltcore.spec import Training
+
+
+class GraphedModel(nn.Module):
+    """The model as a training step calls it: forward and backward as CUDA graphs.
+
+    Small models of small images wait for kernels to be launched; a graph launches all that it has
+    recorded. What is recorded has one batch size, so a batch of another size goes through the model
+    itself, as evaluation does. Weights and buffers are the model's own.
+
+    Args:
+        model: on its device; recording leaves its buffers as they were.
+        images: (N, 3, S, S) of the batch size to record, channels last in memory.
+        precision: ``fp32``, ``bf16`` or ``fp16``.
+
+    Raises:
+        RuntimeError: the model cannot be recorded: it reads numbers back, say.
+    """
+
+    def __init__(self, model: nn.Module, images: Tensor, precision: str) -> None:
+        super().__init__()
+        self._model, self._shape = model, images.shape
+        before = [buffer.clone() for buffer in model.buffers()]
+        # A module of its own is recorded, so that the model keeps its forward.
+        whole = nn.Sequential(model).train()
+        # A copy of the weights in half precision that autocast kept would never change again.
+        with autocast(images.device, precision, cached=False):
+            recorded = torch.cuda.make_graphed_callables(whole, (images,), allow_unused_input=True)
+        self._graphed = cast("Callable[[Tensor], Tensor]", recorded)
+        for buffer, value in zip(model.buffers(), before, strict=True):
+            buffer.copy_(value)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(n, 3, S, S) -> logits (n, K)."""
+        call = self._graphed if images.shape == self._shape else self._model
+        return call(images)
+
+
+def graphed(
+    model: nn.Module, training: Training, size: int, device: torch.device, rank: Rank
+) -> GraphedModel:
+    """Record the training pass of a run.
+
+    Raises:
+        SpecError: the device is not CUDA, the model is shared by ranks or compiled, or it cannot
+            be recorded.
+    """
+    problem = None
+    if device.type != "cuda":
+        problem = f"CUDA alone records graphs, and this run computes on {device}"
+    elif not rank.alone:
+        problem = f"the gradients of {rank.of} ranks are exchanged while they are computed"
+    elif training.compile:
+        problem = "the model is compiled; choose one of the two"
+    if problem is None:
+        shape = (training.batch_size, 3, size, size)
+        images = torch.zeros(shape, device=device).contiguous(memory_format=torch.channels_last)
+        try:
+            return GraphedModel(model, images, training.precision)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            problem = f"the model cannot be recorded ({one_line(error)})"
+    raise SpecError(f"training.cuda_graphs: {problem}. Set it to false.")
