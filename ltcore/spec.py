@@ -203,11 +203,7 @@ class Training(Declaration):
     )
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     compile: bool = Field(default=False, description="Compile the model with torch.compile.")
-    cuda_graphs: bool = Field(
-        default=False,
-        description="Launch a training pass at once, where launching kernels takes longer than "
-        "they do: small models of small images; one process on CUDA only.",
-    )
+    cuda_graphs: bool = Field(default=False, description="Launch a whole pass at once; CUDA only.")
     deterministic: bool = Field(
         default=False,
         description="Use deterministic algorithms alone, and refuse what has none; on the CPU runs "
