@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -60,6 +61,23 @@ def test_what_a_killed_fork_leaves_is_done_here():
 
     results = list(in_forks(work, ITEMS, 2))
     assert results == [f"{item} {item in (2, 4, 6)}".encode() for item in ITEMS]
+    assert no_child_is_left()
+
+
+def test_where_there_is_no_room_for_a_fork_its_work_is_done_here(monkeypatch):
+    fork, born = os.fork, []
+
+    def one():
+        if born:
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        born.append(1)
+        return fork()
+
+    monkeypatch.setattr(os, "fork", one)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    results = list(in_forks(whose, ITEMS, 3))
+    assert results == [f"{item} {item % 3 != 0}".encode() for item in ITEMS]
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
     assert no_child_is_left()
 
 

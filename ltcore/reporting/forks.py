@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import signal
 import struct
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, NoReturn, TypeVar
 
 _Item = TypeVar("_Item")
 
@@ -29,8 +30,8 @@ def forks_for(items: int) -> int:
 def in_forks(work: Callable[[_Item], bytes], items: Sequence[_Item], forks: int) -> Iterator[bytes]:
     """Each thing's result, in the order of the things.
 
-    What a fork does not deliver, because it was killed or the work raised, this process does
-    itself: no result is missing, and an error is raised here.
+    What a fork does not deliver, because there was no room for it, it was killed or the work raised,
+    this process does itself: no result is missing, and an error is raised here.
 
     Args:
         work: what is done; it must start no thread, and write nothing.
@@ -39,10 +40,12 @@ def in_forks(work: Callable[[_Item], bytes], items: Sequence[_Item], forks: int)
     """
     workers: list[_Worker] = []
     try:
-        for first in range(forks):
-            workers.append(_Worker(work, items[first::forks], workers))
+        with contextlib.suppress(OSError):  # no room for another process
+            for first in range(forks):
+                workers.append(_Worker(work, items[first::forks], workers))
         for number, item in enumerate(items):
-            result = workers[number % forks].next_result() if workers else None
+            place = number % forks if forks else 0
+            result = workers[place].next_result() if place < len(workers) else None
             yield work(item) if result is None else result
     finally:
         for worker in workers:
@@ -65,14 +68,16 @@ class _Worker:
         self.results: BinaryIO = os.fdopen(receiving, "rb")
         # No handler of this process may run in its copy.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
-        self._process = os.fork()
-        if self._process == 0:
-            # Else a worker would not see that who reads its results has gone.
-            for worker in (self, *others):
-                os.close(worker.results.fileno())
-            _work_and_exit(work, items, sending)
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        os.close(sending)
+        try:
+            self._process = os.fork()
+            if self._process == 0:
+                _work_and_exit(work, items, sending, [self, *others])
+        except OSError:
+            self.results.close()
+            raise
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            os.close(sending)
 
     def next_result(self) -> bytes | None:
         """The next of its results, waited for; None where it has ended."""
@@ -90,12 +95,19 @@ class _Worker:
         os.waitpid(self._process, 0)
 
 
-def _work_and_exit(work: Callable[[_Item], bytes], items: Sequence[_Item], sending: int) -> None:
+def _work_and_exit(
+    work: Callable[[_Item], bytes],
+    items: Sequence[_Item],
+    sending: int,
+    known: Sequence[_Worker],
+) -> NoReturn:
     """What a fork does; it leaves without the buffers and exit hooks that it is a copy of."""
     try:
         for number in (*_HANDLED, signal.SIGPIPE):
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)
+        for worker in known:  # else a fork would not see that who reads its results has gone
+            os.close(worker.results.fileno())
         gc.freeze()  # what it is a copy of is not looked through again, and so stays shared
         with os.fdopen(sending, "wb") as results:
             for item in items:
