@@ -30,7 +30,7 @@ def forks_for(items: int) -> int:
 def in_forks(work: Callable[[_Item], bytes], items: Sequence[_Item], forks: int) -> Iterator[bytes]:
     """Each thing's result, in the order of the things.
 
-    What a fork does not deliver, because there was no room for it, it was killed or the work raised,
+    What a fork does not deliver, because it had no room, was killed or its work raised an error,
     this process does itself: no result is missing, and an error is raised here.
 
     Args:
