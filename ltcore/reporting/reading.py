@@ -30,8 +30,8 @@ Source = str | os.PathLike[str] | Results
 class _Read:
     """One source: what it gave, or why it gave nothing."""
 
-    source: Source
     name: str
+    source: Source | None = None
     entries: list[Entry] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     error: ResultsFileError | None = None
@@ -65,8 +65,8 @@ class Reading:
 
         Args:
             sources: in any order.
-            forks: copies of this process that share the work where all sources are files. A
-                plugin's metrics are computed in this process alone, as they may use threads.
+            forks: copies of this process that share the work. A plugin's metrics, which may use
+                threads, are computed in this process alone.
         """
         new = self._new(sources)
         if not forks or self._analysis.offered:
@@ -80,13 +80,13 @@ class Reading:
 
     def again(self, member: Evidence) -> Results:
         """The results that a member's row was made of, read once more."""
-        read = next(
-            read
+        source = next(
+            read.source
             for read in self._read.values()
             for entry in read.entries
-            if entry.packed is member.packed
+            if entry.packed is member.packed and read.source is not None
         )
-        results = self._results(read.source)
+        results = self._results(source)
         return results if member.run.adjustment is None else adjusted(results, self._analysis)[0]
 
     def all_entries(self) -> list[Entry]:
@@ -111,8 +111,7 @@ class Reading:
                 yield place
 
     def _read_one(self, place: _Place) -> _Read:
-        # Only an ensemble reads a source again: else results in memory are let go here.
-        read = _Read(place.source if self._analysis.ensemble else place.name, place.name)
+        read = _Read(place.name)
         try:
             results = self._results(place.source)
             read.entries.append(self._entry(results))
@@ -124,6 +123,8 @@ class Reading:
 
     def _keep(self, place: _Place, read: _Read) -> None:
         read.entries = [self._sharing(entry) for entry in read.entries]
+        if self._analysis.ensemble:  # which reads it again; else results in memory are let go
+            read.source = place.source
         self._read[place.identity] = read
 
     def _sharing(self, entry: Entry) -> Entry:
