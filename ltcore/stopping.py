@@ -18,7 +18,8 @@ class StopRequest:
     """Whether a run is to stop.
 
     While training, a step ends and a checkpoint is written first (:attr:`waits`); before and after,
-    nothing is lost by stopping at once.
+    nothing is lost by stopping at once. Only an import ends first: an exception in its midst would
+    be taken for the package's own, or be hidden by it.
 
     Attributes:
         reason: who asked, for the message; empty where nobody did.
@@ -34,14 +35,18 @@ class StopRequest:
         """Whether somebody asked."""
         return bool(self.reason)
 
-    def ask(self, reason: str) -> None:
+    def ask(self, reason: str, *, at_once: bool = True) -> None:
         """Ask the run to stop.
+
+        Args:
+            reason: who asks.
+            at_once: whether it may stop here; else where it looks next.
 
         Raises:
             StoppedError: it can stop at once.
         """
         self.reason = reason
-        if not self.waits:
+        if at_once and not self.waits:
             self.refuse()
 
     @contextlib.contextmanager
@@ -73,7 +78,7 @@ def stop_on_signals() -> Iterator[StopRequest]:
     stop = StopRequest()
 
     def handle(number: int, frame: FrameType | None) -> None:
-        stop.ask(signal.Signals(number).name)
+        stop.ask(signal.Signals(number).name, at_once=not _is_importing(frame))
 
     before: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
@@ -86,3 +91,12 @@ def stop_on_signals() -> Iterator[StopRequest]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    """Whether what runs there was called by an import."""
+    while frame is not None:
+        if frame.f_globals.get("__name__") == "importlib._bootstrap":
+            return True
+        frame = frame.f_back
+    return False

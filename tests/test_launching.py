@@ -116,7 +116,7 @@ def test_a_signal_while_the_ranks_start_stops_all_with_75(tmp_path, seconds):
     process.send_signal(signal.SIGUSR1)
     code, _, messages = end(process)
     assert code == 75
-    # a package that is being imported may hide the stop: then training does not begin
+    # an import that has begun ends first; training does not begin
     assert messages.splitlines()[-1] == "error: stopped by SIGUSR1; the same command goes on"
     assert messages.count("error: ") == 1
     assert "epoch 1" not in messages

@@ -139,3 +139,24 @@ def test_a_request_waits_while_training_and_else_stops_at_once():
         pytest.fail("it began although it was to stop")
     with pytest.raises(ltcore.StoppedError, match="stopped by another"):
         StopRequest().ask("another")
+
+
+def test_a_signal_during_an_import_waits_for_its_end(tmp_path, monkeypatch):
+    (tmp_path / "slowly_imported.py").write_text(
+        "import os, signal\n"
+        "class Meddled:\n"
+        "    def __init_subclass__(cls):\n"
+        "        os.kill(os.getpid(), signal.SIGUSR1)\n"
+        "class Inside(Meddled): pass\n"
+        "ended = True\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with stop_on_signals() as stop:
+        import slowly_imported
+
+        assert slowly_imported.ended
+        assert stop.asked
+        with pytest.raises(ltcore.StoppedError, match="stopped by SIGUSR1"):
+            stop.refuse()
+        with pytest.raises(ltcore.StoppedError, match="stopped by SIGTERM"):
+            os.kill(os.getpid(), signal.SIGTERM)

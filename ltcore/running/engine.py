@@ -38,7 +38,7 @@ from ltcore.running.checking import blame
 from ltcore.running.checkpoints import Checkpoints, publish_weights
 from ltcore.running.devices import deterministic_algorithms, environment
 from ltcore.running.exchange import parallel
-from ltcore.running.graphs import graphed
+from ltcore.running.graphs import graphed, refuse_what_has_no_graph
 from ltcore.running.group import Group, joined
 from ltcore.running.images import machine_memory
 from ltcore.running.optimization import build_optimizer
@@ -89,11 +89,12 @@ def _execute(
     listeners: Listeners,
     stop: StopRequest,
 ) -> Results:
-    stop.refuse()  # a package may have hidden it while it was imported
+    stop.refuse()  # it may have been asked for while a package was imported
     begun = time.monotonic()
     spec, settings = resolved.spec, resolved.spec.training
     rank, device = group.rank, group.device
     seeds = spec.resolved_seeds()
+    refuse_what_has_no_graph(settings, device, rank)
 
     with group.in_turn(), blame(resolved.described("dataset")):
         splits = resolved.dataset.build(seeds)
@@ -135,7 +136,7 @@ def _execute(
     if settings.compile:
         model.compile()
     forward = (
-        graphed(model, settings, images.shape[-1], device, rank)
+        graphed(model, settings, images.shape[-1], device)
         if settings.cuda_graphs
         else parallel(model, images, rank)
     )
