@@ -52,7 +52,7 @@ class LtcoreLoop:
         self.optimizer = build_optimizer(self.settings.optimizer, self.model.parameters())
         self.forward: nn.Module = self.model
         if cuda_graphs:
-            self.forward = graphed(self.model, self.settings, task.size, task.device, Rank())
+            self.forward = graphed(self.model, self.settings, task.size, task.device)
 
     def __call__(self) -> float:
         scaler = torch.amp.GradScaler(self.task.device.type, enabled=False)

@@ -387,3 +387,16 @@ def test_a_command_that_loads_none_ends_with_its_exit_code_and_all_it_printed(fi
     assert "cross_entropy" in done.stdout
     assert done.stderr == f"error: {tmp_path / 'empty.h5'}: an empty file\n"
     assert "at exit" not in done.stdout
+
+
+@pytest.mark.parametrize(("closed", "code"), [(">&-", 0), ("2>&-", 0), (">&- 2>&-", 0)])
+def test_what_was_closed_before_it_began_is_no_error(closed, code):
+    command = f"{sys.executable} -m ltcore --help {closed}"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert done.stderr == ""
+
+
+def test_an_exit_code_needs_no_stderr(tmp_path):
+    command = f"{sys.executable} -m ltcore report {tmp_path / 'missing.h5'} 2>&-"
+    assert subprocess.run(command, shell=True, capture_output=True, check=False).returncode == 3

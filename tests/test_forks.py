@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,40 @@ def test_no_handler_of_this_process_runs_in_a_fork():
     done = subprocess.run(command, capture_output=True, check=True)
     assert done.stdout.count(b"handled") == 4  # by this process, which does what the forks left
     assert done.stderr == b""
+
+
+IGNORING = """
+import os, signal, time
+from ltcore.reporting.forks import in_forks
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+def work(item):
+    return str(os.getpid()).encode()
+forks = in_forks(work, range(9), 3)
+print(len({*forks}))
+waiting = in_forks(lambda item: time.sleep(60 * (item > 0)) or b"", range(3), 3)
+next(waiting)
+waiting.close()
+"""
+
+
+def test_it_makes_no_difference_that_ended_processes_are_not_waited_for():
+    command = [sys.executable, "-c", IGNORING]
+    done = subprocess.run(command, capture_output=True, check=True, timeout=30)
+    assert done.stdout == b"3\n"
+    assert done.stderr == b""
+
+
+def test_pythons_warning_of_threads_is_no_error(monkeypatch):
+    fork = os.fork
+
+    def warning():
+        process = fork()
+        if process:
+            warnings.warn("this process is multi-threaded", DeprecationWarning, stacklevel=2)
+        return process
+
+    monkeypatch.setattr(os, "fork", warning)
+    assert list(in_forks(whose, ITEMS[:2], 2)) == [b"0 False", b"1 False"]
 
 
 ORPHANS = """

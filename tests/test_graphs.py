@@ -9,7 +9,7 @@ from torch import nn
 
 import ltcore
 from ltcore.ranks import Rank
-from ltcore.running.graphs import GraphedModel, graphed
+from ltcore.running.graphs import GraphedModel, graphed, refuse_what_has_no_graph
 from ltcore.spec import Training
 from tests.interrupted_runs import SPEC, Plugin, run, what_is_left
 
@@ -39,7 +39,7 @@ def test_on_another_device_it_is_refused(tmp_path):
 def test_what_cannot_be_recorded_is_refused(training, rank, said):
     settings = Training(cuda_graphs=True, **training)
     with pytest.raises(ltcore.SpecError) as caught:
-        graphed(nn.Identity(), settings, 8, torch.device("cuda"), rank)
+        refuse_what_has_no_graph(settings, torch.device("cuda"), rank)
     assert str(caught.value) == f"training.cuda_graphs: {said}. Set it to false."
 
 
@@ -115,4 +115,4 @@ def test_a_model_that_reads_a_number_back_is_refused():
     with pytest.raises(
         ltcore.SpecError, match="training.cuda_graphs: the model cannot be recorded"
     ):
-        graphed(Reading().cuda(), settings, 8, torch.device("cuda"), Rank())
+        graphed(Reading().cuda(), settings, 8, torch.device("cuda"))

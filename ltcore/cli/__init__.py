@@ -63,11 +63,12 @@ def command_line() -> NoReturn:
     code = main()
     if "ltcore.plugins" in sys.modules:
         sys.exit(code)
-    try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except (OSError, ValueError):  # nobody reads, or it is closed
-        code = code or 1
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:  # as where it was closed before the process began
+                stream.flush()
+        except (OSError, ValueError):  # nobody reads, or it is closed
+            code = code or 1
     os._exit(code)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -91,7 +92,8 @@ def command(files: tuple[str, ...], reporter: str, output: Path | None, **option
         intervals=bool(options["interval"]) or bool(getattr(component, "interval", False)),
         pairs=options["pairs"] or "key",
         details=component.wants_details,
-        forks=forks_for(len(files)),
+        # A reporter's plugin may have started threads, of which a fork has none.
+        forks=0 if "ltcore.plugins" in sys.modules else forks_for(len(files)),
         **{name: options[name] for name in _REPORT_OPTIONS if options[name] is not None},
     )
     text = component.render(comparison)

@@ -8,14 +8,15 @@ import os
 import signal
 import struct
 import sys
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Generator, Sequence
 from typing import BinaryIO, NoReturn, TypeVar
 
 _Item = TypeVar("_Item")
 
 _LENGTH = struct.Struct("!Q")  # before each result, in bytes
 _WORTH_A_FORK = 8  # things; a fork takes about as long as one of them
-_MOST = 16  # forks; of more, this process could not take the results in time
+_MOST = 8  # forks; each has a file in memory
 _HANDLED = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -27,7 +28,9 @@ def forks_for(items: int) -> int:
     return several if several > 1 else 0
 
 
-def in_forks(work: Callable[[_Item], bytes], items: Sequence[_Item], forks: int) -> Iterator[bytes]:
+def in_forks(
+    work: Callable[[_Item], bytes], items: Sequence[_Item], forks: int
+) -> Generator[bytes, None, None]:
     """Each thing's result, in the order of the things.
 
     What a fork does not deliver, because it had no room, was killed or its work raised an error,
@@ -69,7 +72,10 @@ class _Worker:
         # No handler of this process may run in its copy.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
         try:
-            self._process = os.fork()
+            with warnings.catch_warnings():
+                # Python 3.12 warns of any thread, as of those with which numpy multiplies matrices.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                self._process = os.fork()
             if self._process == 0:
                 _work_and_exit(work, items, sending, [self, *others])
         except OSError:
@@ -91,8 +97,10 @@ class _Worker:
     def end(self) -> None:
         """End it, whatever it still does."""
         self.results.close()
-        os.kill(self._process, signal.SIGKILL)
-        os.waitpid(self._process, 0)
+        with contextlib.suppress(ChildProcessError):  # gone, where SIGCHLD is ignored
+            if os.waitpid(self._process, os.WNOHANG) == (0, 0):
+                os.kill(self._process, signal.SIGKILL)
+                os.waitpid(self._process, 0)
 
 
 def _work_and_exit(

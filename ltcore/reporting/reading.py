@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import pickle
@@ -75,8 +76,9 @@ class Reading:
             return
         listed, parcels = tuple(new), _Parcels()
         packed = in_forks(lambda each: parcels.pack(self._read_one(each)), listed, forks)
-        for each, parcel in zip(listed, packed, strict=True):
-            self._keep(each, parcels.unpack(parcel))
+        with contextlib.closing(packed):
+            for each, parcel in zip(listed, packed, strict=True):
+                self._keep(each, parcels.unpack(parcel))
 
     def again(self, member: Evidence) -> Results:
         """The results that a member's row was made of, read once more."""

@@ -19,7 +19,8 @@ class GraphedModel(nn.Module):
 
     Small models of small images wait for kernels to be launched; a graph launches all that it has
     recorded. What is recorded has one batch size, so a batch of another size goes through the model
-    itself, as evaluation does. Weights and buffers are the model's own.
+    itself, as evaluation does. Weights and buffers are the model's own. Gradients lie where the
+    next pass writes its own, so that they must be None before each (``set_to_none``).
 
     Args:
         model: on its device; recording leaves its buffers as they were.
@@ -49,14 +50,11 @@ class GraphedModel(nn.Module):
         return call(images)
 
 
-def graphed(
-    model: nn.Module, training: Training, size: int, device: torch.device, rank: Rank
-) -> GraphedModel:
-    """Record the training pass of a run.
+def refuse_what_has_no_graph(training: Training, device: torch.device, rank: Rank) -> None:
+    """Refuse CUDA graphs, where they are asked for, of a run that cannot have them.
 
     Raises:
-        SpecError: the device is not CUDA, the model is shared by ranks or compiled, or it cannot
-            be recorded.
+        SpecError: the device is not CUDA, or the model is shared by ranks or compiled.
     """
     problem = None
     if device.type != "cuda":
@@ -65,13 +63,24 @@ def graphed(
         problem = f"the gradients of {rank.of} ranks are exchanged while they are computed"
     elif training.compile:
         problem = "the model is compiled; choose one of the two"
-    if problem is None:
-        shape = (training.batch_size, 3, size, size)
-        images = torch.zeros(shape, device=device).contiguous(memory_format=torch.channels_last)
-        try:
-            return GraphedModel(model, images, training.precision)
-        except torch.OutOfMemoryError:
-            raise
-        except RuntimeError as error:
-            problem = f"the model cannot be recorded ({one_line(error)})"
-    raise SpecError(f"training.cuda_graphs: {problem}. Set it to false.")
+    if training.cuda_graphs and problem:
+        raise SpecError(f"training.cuda_graphs: {problem}. Set it to false.")
+
+
+def graphed(model: nn.Module, training: Training, size: int, device: torch.device) -> GraphedModel:
+    """Record the training pass of a run.
+
+    Raises:
+        SpecError: the model cannot be recorded.
+    """
+    shape = (training.batch_size, 3, size, size)
+    images = torch.zeros(shape, device=device).contiguous(memory_format=torch.channels_last)
+    try:
+        return GraphedModel(model, images, training.precision)
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, AssertionError) as error:  # the second of a buffer with a gradient
+        raise SpecError(
+            f"training.cuda_graphs: the model cannot be recorded ({one_line(error)}). Set it to "
+            "false."
+        ) from error
