@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from importlib.util import find_spec
-from pathlib import Path
 
 import torch
 
@@ -17,6 +16,7 @@ from benchmarks.loops import LtcoreLoop, bare_loop
 from benchmarks.peers import LightningLoop, lightning_module, loader_loop, timm_loop
 from benchmarks.task import Task
 from benchmarks.timing import CORES, threads
+from ltcore.running.devices import emulates
 
 STUDY = ("resnet50", "convnext_base", "vit_b_16")
 LONG_TAIL, EPOCHS = 10_847, 200  # images of CIFAR-100-LT, and how often the literature sees them
@@ -28,11 +28,11 @@ def comparisons(options: Options) -> Iterator[Comparison]:
     with threads(1 if options.quick else CORES):
         for task in tasks(options, device):
             yield comparison(task)
-            if has_bfloat16(device):
-                yield comparison(replace(task, precision="bf16"))
-            else:
-                reason = "bf16 not measured: this processor has no instructions for it"
+            if emulates(device, "bf16"):
+                reason = f"bf16 not measured: this {device.type.upper()} emulates it"
                 yield Comparison(title(task), notes=[reason])
+            else:
+                yield comparison(replace(task, precision="bf16"))
 
 
 def tasks(options: Options, device: torch.device) -> Iterator[Task]:
@@ -40,31 +40,23 @@ def tasks(options: Options, device: torch.device) -> Iterator[Task]:
     if options.quick:
         yield Task("resnet32", 32, batch_size=4, steps=2, device=device)
         return
-    yield Task("resnet32", 32, batch_size=128, steps=6, device=device)
-    for backbone in ("mobilenet_v2", *options.models):
-        yield Task(backbone, 224, batch_size=16, steps=3, device=device)
+    on_gpu = device.type == "cuda"
+    yield Task("resnet32", 32, batch_size=128, steps=80 if on_gpu else 6, device=device)
+    mobile, large = ((128, 20), (128, 20)) if on_gpu else ((16, 3), (8, 2))
+    yield Task("mobilenet_v2", 224, *mobile, device=device)
+    for backbone in options.models:
+        yield Task(backbone, 224, *large, device=device)
 
 
 def comparison(task: Task) -> Comparison:
-    """The loops that there are for a task."""
+    """The loops that there are for a task; a large model has the bare loop alone beside it."""
     loops: dict[str, Callable[[], float]] = {
         "ltcore": LtcoreLoop(task),
         "bare loop": bare_loop(task, torch.channels_last),
-        "bare loop, NCHW": bare_loop(task, torch.contiguous_format),
-        "DataLoader": loader_loop(task),
     }
     if task.device.type == "cuda":
         loops["ltcore, CUDA graphs"] = LtcoreLoop(task, cuda_graphs=True)
-    notes = []
-    if find_spec("timm"):
-        loops["timm's loader"] = timm_loop(task)
-    else:
-        notes.append("timm is not installed")
-    lightning = lightning_module()
-    if lightning:
-        loops["Lightning"] = LightningLoop(task, lightning)
-    else:
-        notes.append("Lightning is not installed")
+    notes = [] if task.backbone in STUDY else _add_others(loops, task)
     targets = {"bare loop": 0.97, "DataLoader": 1.3}
     ratios = [Ratio(name, "ltcore", at_least=targets.get(name)) for name in loops]
 
@@ -79,14 +71,23 @@ def comparison(task: Task) -> Comparison:
     return Comparison(title(task), loops, ratios[1:], notes=notes, remark=speed)
 
 
+def _add_others(loops: dict[str, Callable[[], float]], task: Task) -> list[str]:
+    """Add the usual layout and the peers' loops; gives what is not installed."""
+    loops["bare loop, NCHW"] = bare_loop(task, torch.contiguous_format)
+    loops["DataLoader"] = loader_loop(task)
+    notes = []
+    if find_spec("timm"):
+        loops["timm's loader"] = timm_loop(task)
+    else:
+        notes.append("timm is not installed")
+    lightning = lightning_module()
+    if lightning:
+        loops["Lightning"] = LightningLoop(task, lightning)
+    else:
+        notes.append("Lightning is not installed")
+    return notes
+
+
 def title(task: Task) -> str:
     """What is trained, and how."""
     return f"{task.backbone}, {task.size} px, {task.precision}, batch {task.batch_size}"
-
-
-def has_bfloat16(device: torch.device) -> bool:
-    """Whether the device has instructions for bfloat16; without them it is emulated, slowly."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    flags = Path("/proc/cpuinfo")
-    return flags.exists() and "bf16" in flags.read_text(encoding="utf-8")

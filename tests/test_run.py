@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import platform
 import signal
 import subprocess
 import sys
 import textwrap
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -280,10 +282,24 @@ def test_run_warns_of_ldam_on_a_linear_head(tmp_path):
         "ldam",
     ],
 )
+@pytest.mark.filterwarnings("ignore:training.precision")  # where it is emulated
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_run_in_half_precision_ends_with_finite_logits(tmp_path, loss, precision):
     results = run(tmp_path, loss=loss, training={"precision": precision})
     assert np.isfinite(results.test.logits).all()
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64" or sys.platform != "linux", reason="reads flags")
+def test_run_warns_of_a_precision_that_the_processor_emulates(tmp_path):
+    flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
+    emulated = not {"avx512bw", "avx_ne_convert"} & set(flags)
+    expected = ["this CPU has no instructions for bf16"] if emulated else []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ltcore.LtcoreWarning)
+        run(tmp_path / "fp32")
+        run(tmp_path / "bf16", training={"precision": "bf16", "device": "cpu"})
+    found = [str(w.message) for w in caught if issubclass(w.category, ltcore.LtcoreWarning)]
+    assert [message.split(": ")[1].split(";")[0] for message in found] == expected
 
 
 def test_run_stops_at_a_non_finite_loss_and_writes_nothing(tmp_path):

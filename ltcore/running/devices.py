@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ltcore.errors import SpecError, SurroundingsError
+from ltcore.errors import LtcoreWarning, SpecError, SurroundingsError
 from ltcore.ranks import Rank
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -60,6 +61,27 @@ def autocast(
     """
     dtype = _DTYPES.get(precision)
     return torch.autocast(device.type, dtype=dtype, enabled=dtype is not None, cache_enabled=cached)
+
+
+def emulates(device: torch.device, precision: str) -> bool:
+    """Whether the device lacks instructions for ``bf16`` or ``fp16``; False where nobody knows."""
+    if precision == "fp32":
+        return False
+    if device.type == "cuda":
+        return precision == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False)
+    has_instructions = getattr(torch.ops.mkldnn, f"_is_mkldnn_{precision}_supported", None)
+    return device.type == "cpu" and has_instructions is not None and not has_instructions()
+
+
+def warn_of_emulation(device: torch.device, precision: str) -> None:
+    """Warn of a precision that the device emulates."""
+    if emulates(device, precision):
+        warnings.warn(
+            f"training.precision: this {device.type.upper()} has no instructions for {precision}; "
+            "emulated, an epoch takes several times as long as in fp32",
+            LtcoreWarning,
+            stacklevel=2,
+        )
 
 
 @contextlib.contextmanager

@@ -36,7 +36,7 @@ from ltcore.running.building import (
 )
 from ltcore.running.checking import blame
 from ltcore.running.checkpoints import Checkpoints, publish_weights
-from ltcore.running.devices import deterministic_algorithms, environment
+from ltcore.running.devices import deterministic_algorithms, environment, warn_of_emulation
 from ltcore.running.exchange import parallel
 from ltcore.running.graphs import graphed, refuse_what_has_no_graph
 from ltcore.running.group import Group, joined
@@ -95,6 +95,7 @@ def _execute(
     rank, device = group.rank, group.device
     seeds = spec.resolved_seeds()
     refuse_what_has_no_graph(settings, device, rank)
+    warn_of_emulation(device, settings.precision)
 
     with group.in_turn(), blame(resolved.described("dataset")):
         splits = resolved.dataset.build(seeds)
