@@ -54,6 +54,7 @@ class Declaration(BaseModel):
         allow_inf_nan=False,
         serialize_by_alias=True,
         protected_namespaces=(),
+        defer_build=True,  # most commands use few of these models
     )
 
 
