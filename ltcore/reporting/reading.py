@@ -6,7 +6,7 @@ import contextlib
 import io
 import os
 import pickle
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Container, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -213,19 +213,30 @@ class _Parcels:
 
     def pack(self, read: _Read) -> bytes:
         parcel = io.BytesIO()
-        pickler = pickle.Pickler(parcel, protocol=pickle.HIGHEST_PROTOCOL)
-        pickler.persistent_id = self._already_sent  # type: ignore[method-assign]
-        pickler.dump(read)
+        _Packing(parcel, self._sent).dump(read)
         self._sent.update(entry.images.digest for entry in read.entries)
         return parcel.getvalue()
 
     def unpack(self, parcel: bytes) -> _Read:
-        unpickler = pickle.Unpickler(io.BytesIO(parcel))  # noqa: S301 - from a fork of ours
-        unpickler.persistent_load = self._received.__getitem__  # type: ignore[method-assign]
-        read: _Read = unpickler.load()
+        read: _Read = _Unpacking(io.BytesIO(parcel), self._received).load()
         for entry in read.entries:
             self._received.setdefault(entry.images.digest, entry.images)
         return read
 
-    def _already_sent(self, item: Any) -> str | None:
+
+class _Packing(pickle.Pickler):
+    def __init__(self, parcel: io.BytesIO, sent: Container[str]) -> None:
+        super().__init__(parcel, protocol=pickle.HIGHEST_PROTOCOL)
+        self._sent = sent
+
+    def persistent_id(self, item: Any) -> str | None:
         return item.digest if isinstance(item, Images) and item.digest in self._sent else None
+
+
+class _Unpacking(pickle.Unpickler):
+    def __init__(self, parcel: io.BytesIO, received: Mapping[str, Images]) -> None:
+        super().__init__(parcel)
+        self._received = received
+
+    def persistent_load(self, digest: str) -> Images:
+        return self._received[digest]
