@@ -24,13 +24,14 @@ def over_seeds(
         metrics: which.
     """
 
+    views = _views(run.metrics for run in runs)
+    of_view = {view: [run.metrics[view] for run in runs if view in run.metrics] for view in views}
+
     def over_runs(view: str, metric: str) -> Mean:
-        of_view = (run.metrics.get(view) for run in runs)
-        found = (metrics.value(metric) for metrics in of_view if metrics is not None)
+        found = [metrics.value(metric) for metrics in of_view[view]]
         values = [value for value in found if value is not None]
         return _mean(values, sample_std, runs=len(values))
 
-    views = _views(run.metrics for run in runs)
     return Cell(backbone, loss, tuple(runs), _means(views, metrics, over_runs))
 
 
