@@ -287,15 +287,17 @@ class Failing:
 def _answer(out, specs, rank, answers):
     torch.set_num_threads(1)
     os.environ.update(rank.environment())
+    errors = []  # that a program keeps: the other ranks are not to wait until it lets go
     for spec in specs:
-        _run_and_answer(out, spec, rank, answers)
+        _run_and_answer(out, spec, rank, answers, errors)
 
 
-def _run_and_answer(out, spec, rank, answers):
+def _run_and_answer(out, spec, rank, answers, errors):
     try:
         ltcore.run(spec, out=out, plugins=[Plugin(), Failing()])
         answers.put((rank.number, "finished"))
     except (ltcore.LtcoreError, KeyboardInterrupt) as error:
+        errors.append(error)
         answers.put((rank.number, f"{type(error).__name__}: {error}"))
 
 
@@ -318,11 +320,12 @@ def answers_of(out, specs, all_ranks, number, of_the_last=None):
     ]
     for process in started:
         process.start()
-    found = [answers.get(timeout=60) for _ in range(number)]
-    for process in started:
-        process.kill()
-        process.join()
-    return found
+    try:
+        return [answers.get(timeout=60) for _ in range(number)]
+    finally:
+        for process in started:
+            process.kill()
+            process.join()
 
 
 def test_ranks_may_run_one_spec_after_another_though_one_failed(tmp_path):

@@ -23,7 +23,6 @@ def over_seeds(
         runs: at least one, by seed; they differ in their seeds alone.
         metrics: which.
     """
-
     views = _views(run.metrics for run in runs)
     of_view = {view: [run.metrics[view] for run in runs if view in run.metrics] for view in views}
 

@@ -7,9 +7,11 @@ are not the cause. Tensors on the CPU go through gloo, those on CUDA through NCC
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
 import io
 import itertools
+import traceback
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -132,6 +134,21 @@ class Group:
             stop.reason = "a signal to another rank"
         return bool(asked)
 
+    def break_off(self, error: BaseException) -> None:
+        """Destroy gloo's group, so that whoever waits for this rank waits no longer.
+
+        Its connections end with the last reference to what exchanges. The frames of an exception
+        have some, as long as a program keeps it: they lose their local variables.
+
+        Args:
+            error: why.
+        """
+        dist.destroy_process_group()
+        self._asked = None
+        for one in _chain(error, handled=True):
+            traceback.clear_frames(one.__traceback__)
+        gc.collect()
+
 
 @contextlib.contextmanager
 def joined(
@@ -175,7 +192,7 @@ def joined(
         if failed and met and not isinstance(explained, AnotherRankError):
             failed(explained)
         if own and dist.is_initialized() and dist.get_backend() == "gloo":
-            dist.destroy_process_group()  # whoever waits for this rank waits no longer
+            group.break_off(error)
         if explained is error:
             raise
         raise explained from error
@@ -246,12 +263,20 @@ def _explained(error: BaseException, rank: Rank, store: Store | None) -> BaseExc
     return AnotherRankError(number, code)
 
 
-def _is_lost_contact(error: BaseException | None) -> bool:
+def _is_lost_contact(error: BaseException) -> bool:
     """Whether an exchange with another rank broke, in torch.distributed or in gloo beneath it."""
-    while error is not None:
-        if isinstance(error, dist.DistError):
-            return True
-        if isinstance(error, RuntimeError) and any(sign in str(error) for sign in _GLOO):
-            return True
-        error = error.__cause__
-    return False
+    return any(
+        isinstance(one, dist.DistError)
+        or (isinstance(one, RuntimeError) and any(sign in str(one) for sign in _GLOO))
+        for one in _chain(error, handled=False)
+    )
+
+
+def _chain(error: BaseException, *, handled: bool) -> list[BaseException]:
+    """An exception, what it was raised from (or while that was handled), and so on, each once."""
+    chain: list[BaseException] = []
+    following: BaseException | None = error
+    while following is not None and following not in chain:
+        chain.append(following)
+        following = following.__cause__ or (following.__context__ if handled else None)
+    return chain
