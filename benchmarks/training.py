@@ -19,7 +19,7 @@ from benchmarks.timing import CORES, threads
 from ltcore.running.devices import emulates
 
 STUDY = ("resnet50", "convnext_base", "vit_b_16")
-OWN_WORK = "ltcore outside the model"
+OWN_WORK = "what ltcore adds"
 LONG_TAIL, EPOCHS = 10_847, 200  # images of CIFAR-100-LT, and how often the literature sees them
 
 
