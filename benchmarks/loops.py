@@ -83,10 +83,10 @@ class LtcoreLoop:
 
 
 class OwnWork(LtcoreLoop):
-    """An epoch of the same loop; gives the seconds of it that a bare loop has not.
+    """An epoch of the same loop; gives its seconds outside model, backward pass and optimiser.
 
-    It leaves out model, backward pass and optimiser: on the CPU alone, where what is called is done
-    when it returns.
+    On the CPU alone, where what is called is done when it returns. The loss is counted too, which a
+    bare loop has as well.
     """
 
     def __call__(self) -> float:

@@ -234,6 +234,8 @@ class _Packing(pickle.Pickler):
 
 
 class _Unpacking(pickle.Unpickler):
+    """Of what this process's own forks send, and nothing else: unpickling may run code."""
+
     def __init__(self, parcel: io.BytesIO, received: Mapping[str, Images]) -> None:
         super().__init__(parcel)
         self._received = received
