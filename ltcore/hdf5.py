@@ -132,7 +132,7 @@ class PlainReader:
                 f"its attribute {name!r} is {dtype} of shape {shape}, should be {kind}"
             )
         value = np.empty(shape, dtype)
-        header.read(value)
+        header.read(value, _in_memory(dtype, h5py.check_string_dtype(dtype)))
         return value.flat[0]
 
     def _links_in(self, path: str) -> dict[str, bool]:
@@ -233,5 +233,17 @@ def _texts(content: bytes, width: int) -> NDArray[np.str_]:
 def _read(dataset: Any, shape: tuple[int, ...], stored: np.dtype[Any]) -> NDArray[Any]:
     array = np.empty(shape, stored)
     if array.size:
-        dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, array)
+        memory = _in_memory(stored, h5py.check_string_dtype(stored))
+        dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, array, memory)
     return array
+
+
+@lru_cache(maxsize=64)
+def _in_memory(dtype: np.dtype[Any], strings: Any) -> Any:
+    """HDF5's type of an array in memory, which h5py makes anew for each that it reads.
+
+    Args:
+        dtype: of the array.
+        strings: what is known of strings: all that tells two types of variable length apart.
+    """
+    return h5py.h5t.py_create(dtype)

@@ -94,7 +94,7 @@ def correct_in(evidence: Iterable[Evidence], view: str) -> NDArray[np.bool_]:
 def in_id_order(test: Predictions) -> Predictions:
     """The same predictions, in the order of their ids, whatever that of the file is."""
     if ascend(test.id):
-        return replace(test, views={view: np.sort(of) for view, of in test.views.items()})
+        return replace(test, views={view: _in_order(of) for view, of in test.views.items()})
     order = np.argsort(test.id)
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
@@ -106,6 +106,10 @@ def in_id_order(test: Predictions) -> Predictions:
         id=test.id[order],
         views={view: np.sort(place[indices]) for view, indices in test.views.items()},
     )
+
+
+def _in_order(indices: NDArray[np.int64]) -> NDArray[np.int64]:
+    return indices if np.all(indices[:-1] < indices[1:]) else np.sort(indices)
 
 
 def images_of(test: Predictions, views: Mapping[str, NDArray[np.int64]]) -> Images:
