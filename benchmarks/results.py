@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from benchmarks.comparison import Comparison, Options, Ratio
 from benchmarks.results_files import study
 from benchmarks.timing import seconds, threads
-from ltcore.results import read_results, write_results
+from ltcore.results_files import read_results, write_results
 
 
 def comparisons(options: Options) -> Iterator[Comparison]:

@@ -48,7 +48,8 @@ if TYPE_CHECKING:
     from ltcore.offline import evaluate, report
     from ltcore.plugins import load_plugins
     from ltcore.progress import EpochRow, RunInfo
-    from ltcore.results import Results, read_results, write_results
+    from ltcore.results import Results
+    from ltcore.results_files import read_results, write_results
     from ltcore.running.heads import CosineHead, LinearHead, replace_head
     from ltcore.running.losses import AdjustedCrossEntropy, PerSampleLoss
     from ltcore.spec import RunSpec
@@ -91,8 +92,8 @@ _MODULE_OF = {
     "Metric": "ltcore.components",
     "Metrics": "ltcore.measures",
     "Results": "ltcore.results",
-    "read_results": "ltcore.results",
-    "write_results": "ltcore.results",
+    "read_results": "ltcore.results_files",
+    "write_results": "ltcore.results_files",
     "CosineHead": "ltcore.running.heads",
     "LinearHead": "ltcore.running.heads",
     "replace_head": "ltcore.running.heads",

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ltcore.components import Seeds
 from ltcore.differences import Difference, Pair, Published
 from ltcore.errors import ResultsFileError
 from ltcore.measures import METRICS, Means, MetricInfo, Metrics
@@ -20,6 +19,8 @@ from ltcore.splits import Classes
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from ltcore.components import Seeds
 
 Environment = tuple[tuple[str, str], ...]
 Balance = Literal["balanced", "long_tailed"]
@@ -85,7 +86,6 @@ class Details:
     """What a report of single runs shows beside their metrics; computed where a reporter asks.
 
     Attributes:
-        spec: the resolved spec, as JSON.
         classes: names, training counts and groups of the K classes.
         history: column -> (epochs,).
         images: (K,) int64, test images of each class.
@@ -93,9 +93,9 @@ class Details:
         confusion: (K, K) int64 of the whole test split: rows are labels, columns predictions.
         reliability: by view.
         facts: what else the file says: when and by what the run was made, its parameters, ...
+        spec: the resolved spec, as JSON.
     """
 
-    spec: Mapping[str, Any]
     classes: Classes
     history: Mapping[str, NDArray[Any]]
     images: NDArray[np.int64]
@@ -104,6 +104,7 @@ class Details:
     confusion: NDArray[np.int64]
     reliability: Mapping[str, Reliability]
     facts: Mapping[str, Any]
+    spec: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

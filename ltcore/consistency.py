@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ltcore.predictions import Predictions, ascend
 
 if TYPE_CHECKING:
-    from ltcore.results import Results
+    from ltcore.results import Outcome
     from ltcore.splits import Classes
 
 _VIEW_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+=-]{0,199}")
@@ -20,12 +20,12 @@ _SELECTIONS = ("val", "last", "test", None)
 _PRIORS = ("train", "uniform", None)
 
 
-def inconsistency(results: Results) -> str | None:
+def inconsistency(results: Outcome) -> str | None:
     """The first thing that does not fit together, or None."""
     return next(_problems(results), None)
 
 
-def non_finite(results: Results) -> str | None:
+def non_finite(results: Outcome) -> str | None:
     """The name of the first logits that hold a NaN or an infinity, or None."""
     for name, split in _named(results).items():
         if not np.isfinite(split.logits).all():
@@ -33,13 +33,13 @@ def non_finite(results: Results) -> str | None:
     return None
 
 
-def _named(results: Results) -> dict[str, Predictions]:
+def _named(results: Outcome) -> dict[str, Predictions]:
     splits = {"test": results.test, "val": results.val}
     splits |= {f"last/{name}": split for name, split in results.last.items()}
     return {name: split for name, split in splits.items() if split is not None}
 
 
-def _problems(results: Results) -> Iterator[str]:
+def _problems(results: Outcome) -> Iterator[str]:
     yield from _class_problems(results.classes)
     for name, split in _named(results).items():
         yield from _split_problems(name, split, len(results.classes))
@@ -100,7 +100,7 @@ def _view_problems(path: str, view: str, indices: NDArray[Any], n: int) -> Itera
         yield f"{path} holds an image twice"
 
 
-def _train_problems(results: Results) -> Iterator[str]:
+def _train_problems(results: Outcome) -> Iterator[str]:
     ids, total = results.train_ids, results.classes.counts.sum()
     if ids is None:
         return
@@ -115,7 +115,7 @@ def _train_problems(results: Results) -> Iterator[str]:
             yield f"/train and /{name} share {len(shared)} images, {min(shared)!r} first"
 
 
-def _history_problems(results: Results) -> Iterator[str]:
+def _history_problems(results: Outcome) -> Iterator[str]:
     epochs = {column: len(values) for column, values in results.history.items()}
     if len(set(epochs.values())) > 1:
         yield f"/history has columns of different lengths: {epochs}"

@@ -7,10 +7,12 @@ losses needs several seeds, and :class:`Difference` says which of the two it is.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from ltcore.components import Seeds
 from ltcore.measures import Interval
+
+if TYPE_CHECKING:
+    from ltcore.components import Seeds
 
 ALPHA = 0.05
 ENOUGH_SEEDS = 3

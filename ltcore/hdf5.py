@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import h5py
 import numpy as np
@@ -26,21 +28,31 @@ _CHARACTER = np.dtype("U1").itemsize
 
 
 class PlainReader:
-    """Reads arrays and attributes of one open file by their path, ``test/logits``.
+    """Reads arrays and attributes of one file by their path, ``test/logits``.
 
     It asks HDF5 through h5py's low-level interface, in a third of the time: a report opens some
     twenty things of each of many files.
 
     Args:
-        file: the file.
-        size: its size in bytes.
+        path: the file.
+
+    Raises:
+        OSError: it is missing, cannot be read or is no HDF5 file.
     """
 
-    def __init__(self, file: h5py.File, size: int) -> None:
-        self._size = size
-        self._bytes_left = max(_SMALL, _LARGEST_GROWTH * size)
-        self._opened: dict[str, Any] = {"": h5py.h5o.open(file.id, b"/")}
+    def __init__(self, path: Path) -> None:
+        self._size = path.stat().st_size
+        self._bytes_left = max(_SMALL, _LARGEST_GROWTH * self._size)
+        self._file = h5py.h5f.open(os.fsencode(path), h5py.h5f.ACC_RDONLY, _access())
+        self._opened: dict[str, Any] = {"": h5py.h5o.open(self._file, b"/")}
         self._links: dict[str, dict[str, bool]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.clear()
+        self._file.close()
 
     def __contains__(self, path: str) -> bool:
         parent, _, name = path.rpartition("/")
@@ -208,6 +220,14 @@ class PlainReader:
                 f"/{path} claims {nbytes:,} bytes of memory in a file of {self._size:,}, which is "
                 "refused"
             )
+
+
+@lru_cache(maxsize=1)
+def _access() -> Any:
+    """How files are opened: what an error's traceback still holds of one is closed with it."""
+    access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    access.set_fclose_degree(h5py.h5f.CLOSE_STRONG)
+    return access
 
 
 def _encoded(name: str) -> bytes:

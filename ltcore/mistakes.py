@@ -6,11 +6,12 @@ import difflib
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Any, get_args
-
-from pydantic import BaseModel, ValidationError
+from typing import TYPE_CHECKING, Any, get_args
 
 from ltcore.errors import Mistake, printable
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel, ValidationError
 
 _LONGEST = 60
 
@@ -224,6 +225,8 @@ def _has_tag(model: type[BaseModel], tag: str | int) -> bool:
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    from pydantic import BaseModel  # not with the module, of which a report takes the rest
+
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for argument in get_args(annotation):

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from ltcore.comparison import Comparison
-from ltcore.components import Metric
 from ltcore.measures import METRICS, Metrics
 from ltcore.reporting.analysis import DEFAULT_BASELINE, Analysis
 from ltcore.reporting.evaluation import evaluate as evaluation_of
-from ltcore.reporting.study import compare
 from ltcore.results import Results
+
+if TYPE_CHECKING:
+    from ltcore.components import Metric
 
 
 def evaluate(results: Results) -> Mapping[str, Metrics]:
@@ -77,12 +78,12 @@ def report(
         SpecError: what is asked for does not exist or does not suit the files.
         PluginError: a metric's plugin is missing or failed.
     """
-    names = tuple(METRICS) if "all" in metrics else tuple(dict.fromkeys(metrics))
-    offered = tuple(_offered(name, plugins) for name in names if name not in METRICS)
-    analysis = Analysis(
-        metrics=names,
+    from ltcore.reporting.study import compare  # the command reads files before it takes this
+
+    analysis = analysis_of(
+        metrics,
+        plugins,
         every_metric=every_metric,
-        offered=offered,
         intervals=intervals,
         pairs=pairs,
         baseline=baseline,
@@ -96,6 +97,22 @@ def report(
         details=details,
     )
     return compare(sources, analysis, forks=forks)
+
+
+def analysis_of(metrics: Sequence[str], plugins: Sequence[Any] = (), **more: Any) -> Analysis:
+    """What is asked for, the metrics found by their names.
+
+    Args:
+        metrics: as in :func:`report`.
+        plugins: likewise.
+        **more: the other fields of an analysis.
+
+    Raises:
+        SpecError, PluginError: as there.
+    """
+    names = tuple(METRICS) if "all" in metrics else tuple(dict.fromkeys(metrics))
+    offered = tuple(_offered(name, plugins) for name in names if name not in METRICS)
+    return Analysis(metrics=names, offered=offered, **more)
 
 
 def _offered(name: str, plugins: Sequence[Any]) -> Metric:

@@ -20,7 +20,7 @@ from ltcore.reporting.adjustment import (
 )
 from ltcore.reporting.analysis import Analysis
 from ltcore.reporting.study import compare
-from ltcore.results import write_results
+from ltcore.results_files import write_results
 from tests.report_runs import COUNTS, LABEL, K, run_of, shuffled
 
 LOG_PRIOR = np.log(COUNTS / COUNTS.sum())

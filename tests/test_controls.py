@@ -9,7 +9,7 @@ from scipy.stats import ttest_rel
 from ltcore.offline import evaluate
 from ltcore.reporting.analysis import Analysis
 from ltcore.reporting.study import compare
-from ltcore.results import write_results
+from ltcore.results_files import write_results
 from tests.report_runs import LABEL, VIEWS, guessing, run_of, shuffled
 
 WITH_INTERVALS = Analysis(metrics=("top1", "nll"), intervals=True)

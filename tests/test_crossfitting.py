@@ -8,7 +8,7 @@ import pytest
 from ltcore.reporting.adjustment import adjusted, best_tau, best_temperature, halves
 from ltcore.reporting.analysis import Analysis
 from ltcore.reporting.study import compare
-from ltcore.results import write_results
+from ltcore.results_files import write_results
 from tests.report_runs import COUNTS, K, run_of, shuffled, with_test
 
 LOG_PRIOR = np.log(COUNTS / COUNTS.sum())

@@ -9,7 +9,9 @@ import pytest
 
 from ltcore.errors import NonFiniteError
 from ltcore.predictions import Predictions
+from ltcore.reporting.analysis import Analysis
 from ltcore.reporting.details import details_of
+from ltcore.reporting.study import compare
 from ltcore.results import Results
 from ltcore.spec import RunSpec
 from ltcore.splits import Classes
@@ -62,7 +64,8 @@ def test_reliability_is_of_the_whole_split_and_of_groups_that_have_images():
 
 def test_spec_history_and_facts_come_through():
     history = {"epoch": np.arange(2), "val_top1": np.array([0.1, 0.2])}
-    details = details_of(make(history=history, best_epoch=1, plugins={"losses": "1.0"}))
+    results = make(history=history, best_epoch=1, plugins={"losses": "1.0"})
+    details = compare([results], Analysis(details=True)).runs[0].details
     assert details.spec["loss"] == {"name": "focal", "gamma": 2}
     assert details.history["val_top1"].tolist() == [0.1, 0.2]
     assert details.facts == {"plugins": {"losses": "1.0"}, "best_epoch": 1, "verified": False}

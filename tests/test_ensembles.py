@@ -14,7 +14,7 @@ from ltcore.predictions import Predictions
 from ltcore.reporting.adjustment import adjusted
 from ltcore.reporting.analysis import Analysis
 from ltcore.reporting.study import compare
-from ltcore.results import write_results
+from ltcore.results_files import write_results
 from tests.report_runs import LABEL, VIEWS, K, guessing, run_of, shuffled, with_test
 
 ENSEMBLE = Analysis(ensemble=True)

@@ -12,14 +12,16 @@ import time
 import warnings
 from pathlib import Path
 
+import h5py
 import pytest
 
 import ltcore
 from ltcore.measures import METRICS
+from ltcore.publishing import USER_BLOCK
 from ltcore.reporting.analysis import Analysis
-from ltcore.reporting.forks import forks_for, in_forks
+from ltcore.reporting.forks import Forks, forks_for
 from ltcore.reporting.study import compare
-from ltcore.results import write_results
+from ltcore.results_files import write_results
 from tests.command_runs import begin, end
 from tests.report_runs import Offered, run_of, shuffled
 
@@ -48,12 +50,12 @@ def no_fork_is_left():
 @pytest.mark.parametrize("forks", [0, 1, 2, 3, 9])
 def test_results_come_in_the_order_of_the_items(forks):
     expected = [f"{item} {forks == 0}".encode() for item in ITEMS]
-    assert list(in_forks(whose, ITEMS, forks)) == expected
+    assert list(Forks(whose, ITEMS, forks)) == expected
 
 
 def test_results_may_be_empty_and_larger_than_a_pipe():
     sizes = (0, 1, 2**22, 0, 2**16)
-    results = in_forks(bytes, sizes, 2)
+    results = Forks(bytes, sizes, 2)
     assert [len(result) for result in results] == list(sizes)
 
 
@@ -63,7 +65,7 @@ def test_what_a_killed_fork_leaves_is_done_here():
             os.kill(os.getpid(), signal.SIGKILL)
         return whose(item)
 
-    results = list(in_forks(work, ITEMS, 2))
+    results = list(Forks(work, ITEMS, 2))
     assert results == [f"{item} {item in (2, 4, 6)}".encode() for item in ITEMS]
 
 
@@ -78,7 +80,7 @@ def test_where_there_is_no_room_for_a_fork_its_work_is_done_here(monkeypatch):
 
     monkeypatch.setattr(os, "fork", one)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    results = list(in_forks(whose, ITEMS, 3))
+    results = list(Forks(whose, ITEMS, 3))
     assert results == [f"{item} {item % 3 != 0}".encode() for item in ITEMS]
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
 
@@ -93,7 +95,7 @@ def test_half_a_result_counts_as_none():
         signal.setitimer(signal.ITIMER_REAL, 0.2)
         return bytes(2**20)
 
-    assert list(in_forks(work, ITEMS[:2], 2)) == [b"", b"1 True"]
+    assert list(Forks(work, ITEMS[:2], 2)) == [b"", b"1 True"]
 
 
 def test_an_error_is_raised_here():
@@ -102,7 +104,7 @@ def test_an_error_is_raised_here():
             raise ValueError(f"in the parent: {os.getpid() == HERE}")
         return whose(item)
 
-    results = in_forks(work, ITEMS, 2)
+    results = Forks(work, ITEMS, 2)
     assert [next(results) for _ in range(3)] == [b"0 False", b"1 False", b"2 False"]
     with pytest.raises(ValueError, match="in the parent: True"):
         next(results)
@@ -114,21 +116,21 @@ def test_giving_up_leaves_no_fork():
             time.sleep(60)
         return whose(item)
 
-    results = in_forks(work, ITEMS, 2)
+    results = Forks(work, ITEMS, 2)
     assert next(results) == b"0 False"
     results.close()
 
 
 LEAVING = """
 import atexit, os, signal, sys
-from ltcore.reporting.forks import in_forks
+from ltcore.reporting.forks import Forks
 atexit.register(print, "at exit")
 signal.signal(signal.SIGTERM, lambda *_: print("handled"))
 print("begun", end=" ")
 def work(item):
     os.kill(os.getpid(), signal.SIGTERM)
     return b""
-for _ in in_forks(work if "die" in sys.argv else lambda item: b"", range(4), 2):
+for _ in Forks(work if "die" in sys.argv else lambda item: b"", range(4), 2):
     pass
 """
 
@@ -148,13 +150,13 @@ def test_no_handler_of_this_process_runs_in_a_fork():
 
 IGNORING = """
 import os, signal, time
-from ltcore.reporting.forks import in_forks
+from ltcore.reporting.forks import Forks
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 def work(item):
     return str(os.getpid()).encode()
-forks = in_forks(work, range(9), 3)
+forks = Forks(work, range(9), 3)
 print(len({*forks}))
-waiting = in_forks(lambda item: time.sleep(60 * (item > 0)) or b"", range(3), 3)
+waiting = Forks(lambda item: time.sleep(60 * (item > 0)) or b"", range(3), 3)
 next(waiting)
 waiting.close()
 """
@@ -177,15 +179,15 @@ def test_pythons_warning_of_threads_is_no_error(monkeypatch):
         return process
 
     monkeypatch.setattr(os, "fork", warning)
-    assert list(in_forks(whose, ITEMS[:2], 2)) == [b"0 False", b"1 False"]
+    assert list(Forks(whose, ITEMS[:2], 2)) == [b"0 False", b"1 False"]
 
 
 ORPHANS = """
 import os, sys, time
-from ltcore.reporting.forks import in_forks
+from ltcore.reporting.forks import Forks
 def work(item):
     return str(os.getpid()).encode().ljust(2**20)
-results = in_forks(work, range(40), 3)
+results = Forks(work, range(40), 3)
 print(*(int(next(results)) for _ in range(3)), flush=True)
 time.sleep(60)
 """
@@ -226,7 +228,12 @@ def files(tmp_path_factory):
     damaged = bytearray(paths[0].read_bytes())
     damaged[-9] ^= 1
     (folder / "damaged.h5").write_bytes(damaged)
-    return [*paths, folder / "damaged.h5", folder / "missing.h5", paths[0]]
+    content = paths[1].read_bytes()
+    (folder / "spec.h5").write_bytes(content[USER_BLOCK:])  # without it, nothing is verified
+    with h5py.File(folder / "spec.h5", "r+") as file:
+        file.attrs["spec"] = '{"dataset": "d", "backbone": "b", "loss": 1}'
+    others = [folder / f"{name}.h5" for name in ("damaged", "missing", "spec")]
+    return [*paths, *others, paths[0]]
 
 
 ASKED = {
@@ -247,7 +254,9 @@ ASKED = {
 @pytest.mark.parametrize("forks", [1, 3])
 def test_forks_change_no_digit(files, asked, forks):
     alone, shared = (compare(files, ASKED[asked], forks=number).to_dict() for number in (0, forks))
-    assert len(alone["unreadable"]) == 2
+    causes = {Path(path).stem: error for path, error in alone["unreadable"].items()}
+    assert list(causes) == ["damaged", "missing", "spec"]
+    assert "spec.h5: its spec is not valid: loss: " in causes["spec"]
     assert json.dumps(shared) == json.dumps(alone)
 
 
@@ -280,6 +289,49 @@ def test_a_plugins_metric_is_computed_in_this_process(files):
     analysis = Analysis(offered=(Offered(gives=where),), metrics=("offered",))
     compare(files[:3], analysis, forks=2)
     assert set(seen) == {HERE}
+
+
+@pytest.fixture
+def many(tmp_path):
+    """As many files as are worth two forks."""
+    path = write_results(run_of(), tmp_path / "0.h5")
+    for index in range(1, 16):
+        os.link(path, tmp_path / f"{index}.h5")
+    return [str(tmp_path / f"{index}.h5") for index in range(16)]
+
+
+WATCHED = """
+import os, sys
+fork, os.sched_getaffinity = os.fork, lambda _: {0, 1}
+def watched():
+    print(*{"numpy", "h5py", "pydantic", "torch", "ltcore.plugins"} & {*sys.modules})
+    return fork()
+os.fork = watched
+from ltcore.cli import main
+raise SystemExit(main(["report", *sys.argv[1:]]))
+"""
+
+
+def test_files_are_read_while_the_models_of_specs_are_imported(many):
+    done = subprocess.run(
+        [sys.executable, "-c", WATCHED, *many], capture_output=True, text=True, check=True
+    )
+    loaded = [set(line.split()) for line in done.stdout.splitlines()[:2]]
+    assert loaded == [{"numpy", "h5py"}, {"numpy", "h5py"}]
+    assert "focal" in done.stdout
+
+
+def test_a_wrong_option_ends_the_forks(many):
+    command = [sys.executable, "-c", WATCHED, *many, "--digits", "99"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        out, messages = process.communicate()
+    assert len(out.splitlines()) == 2  # forks
+    assert messages.startswith("error: --format table.digits: ")
+    assert process.returncode == 2
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
 
 
 def test_ctrl_c_ends_a_report_with_its_forks(tmp_path):

@@ -19,7 +19,8 @@ from ltcore.predictions import Predictions
 from ltcore.reporting.analysis import Analysis
 from ltcore.reporting.reporters.html import Html, run_tables
 from ltcore.reporting.study import compare
-from ltcore.results import Results, write_results
+from ltcore.results import Results
+from ltcore.results_files import write_results
 from ltcore.spec import RunSpec
 from ltcore.splits import Classes
 from ltcore.testing import check_reporter

@@ -20,7 +20,7 @@ LAYERS = (
     {"running", "sweeps", "testing"},
     {"plugins", "offers", "resolution", "outcome", "listeners", "schema"},
     {"reporting"},
-    {"hookspecs", "results", "hdf5", "heaps", "publishing", "consistency"},
+    {"hookspecs", "results_files", "hdf5", "heaps", "publishing", "consistency"},
     {
         "spec",
         "components",
@@ -34,6 +34,7 @@ LAYERS = (
         "documents",
         "mistakes",
         "predictions",
+        "results",
         "launching",
         "locking",
         "ranks",
@@ -60,7 +61,7 @@ HOMES = {
     "pandas": ("ltcore.comparison",),
     "filelock": ("ltcore.locking",),
     "safetensors": ("ltcore.running.checkpoints", "ltcore_backbones"),
-    "h5py": ("ltcore.results", "ltcore.hdf5"),
+    "h5py": ("ltcore.results_files", "ltcore.hdf5"),
     "pluggy": ("ltcore.hookspecs", "ltcore.plugins"),
 }
 LATE = ("torch", "torchvision", "timm")  # these take seconds, and light commands do without

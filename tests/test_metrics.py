@@ -18,9 +18,11 @@ from torchmetrics.functional.classification import (
 from ltcore.errors import NonFiniteError
 from ltcore.measures import METRICS, Metrics
 from ltcore.offline import evaluate
+from ltcore.predictions import Predictions
 from ltcore.reporting.metrics import accuracy_only, confusion, per_class, view_metrics
 from ltcore.reporting.scores import score_images
-from ltcore.results import Predictions, Results, read_results, write_results
+from ltcore.results import Results
+from ltcore.results_files import read_results, write_results
 from ltcore.spec import RunSpec
 from ltcore.splits import Classes
 
@@ -40,7 +42,9 @@ def results_of(logits, label, views=None, **more):
         groups=np.zeros(k, dtype=np.uint8),
     )
     spec = RunSpec(dataset="any", backbone="any", loss="any")
-    return Results(spec, "a-run", classes, predictions_of(logits, label, views), **more)
+    return Results(
+        spec=spec, name="a-run", classes=classes, test=predictions_of(logits, label, views), **more
+    )
 
 
 def random_case(n, k, *, scale=3.0, classes=None, seed=0):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ltcore.predictions import ascend, found_once
-from ltcore.results import read_results, write_results
+from ltcore.results_files import read_results, write_results
 from tests.report_runs import run_of
 
 

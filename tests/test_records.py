@@ -15,7 +15,7 @@ from ltcore.measures import METRICS
 from ltcore.reporting.analysis import Analysis
 from ltcore.reporting.reporters.json import Json
 from ltcore.reporting.study import compare
-from ltcore.results import write_results
+from ltcore.results_files import write_results
 from tests.report_runs import Offered, run_of, shuffled, with_test
 
 EVERYTHING = Analysis(

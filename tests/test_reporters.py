@@ -18,11 +18,14 @@ from ltcore.components import Reporter
 from ltcore.errors import SpecError
 from ltcore.measures import METRICS
 from ltcore.offline import evaluate
-from ltcore.reporting.reporters import RESERVED_NAMES, builtin_reporters
+from ltcore.predictions import Predictions
+from ltcore.reporting.reporters import BUILTIN, RESERVED_NAMES, Wants, builtin_reporters
 from ltcore.reporting.reporters.json import Json
+from ltcore.reporting.reporters.options import TablesReporter
 from ltcore.reporting.reporters.table import Table
 from ltcore.reporting.study import compare
-from ltcore.results import Predictions, Results, write_results
+from ltcore.results import Results
+from ltcore.results_files import write_results
 from ltcore.spec import RunSpec
 from ltcore.splits import Classes
 
@@ -73,6 +76,14 @@ def test_builtin_reporters_are_components_under_reserved_names():
         assert issubclass(reporter, Reporter)
         assert reporter.name == name
         assert reporter().render(compare([make(9)])).endswith("\n")
+
+
+def test_what_a_builtin_reporter_wants_is_known_before_it_is_imported():
+    wanted = {
+        name: Wants(not issubclass(reporter, TablesReporter), reporter.wants_details)
+        for name, reporter in builtin_reporters().items()
+    }
+    assert wanted == BUILTIN
 
 
 def test_all_six_names_are_reserved():

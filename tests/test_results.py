@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import ltcore
-from ltcore.results import Predictions
+from ltcore.predictions import Predictions
 
 K, N = 3, 12
 

@@ -20,11 +20,13 @@ import ltcore
 from ltcore import protocol
 from ltcore.measures import METRICS
 from ltcore.offline import evaluate
+from ltcore.predictions import Predictions
 from ltcore.reporting.intervals import newcombe_interval
 from ltcore.reporting.reporters.html import Html
 from ltcore.reporting.reporters.table import Table
 from ltcore.reporting.study import compare
-from ltcore.results import Predictions, Results, read_results, write_results
+from ltcore.results import Results
+from ltcore.results_files import read_results, write_results
 from ltcore.spec import RunSpec
 from ltcore.splits import Classes
 

@@ -16,7 +16,7 @@ import click
 @click.argument("file", type=click.Path())
 def command(file: str) -> None:
     """Show what is in FILE, a results file: the run, its data, its history, the spec; as JSON."""
-    from ltcore.results import read_results
+    from ltcore.results_files import read_results
 
     results = read_results(file)
     classes = results.classes

@@ -80,22 +80,31 @@ def command(files: tuple[str, ...], reporter: str, output: Path | None, **option
 
     A file that cannot be read is named, the others are reported, and the exit code is 3.
     """
-    from ltcore.offline import report
+    from ltcore.offline import analysis_of
     from ltcore.reporting.forks import forks_for
-    from ltcore.reporting.reporters.options import TablesReporter
+    from ltcore.reporting.reading import Reading
+    from ltcore.reporting.reporters import BUILTIN, Wants
 
-    component = _reporter(reporter, _reporter_options(options))
-    comparison = report(
-        files,
-        metrics=options["metric"] or ("top1",),
-        every_metric=not isinstance(component, TablesReporter),
+    component: Reporter | None = None
+    wants = BUILTIN.get(reporter)
+    if wants is None:
+        component = _reporter(reporter, _reporter_options(options))
+        wants = Wants(every_metric=True, details=component.wants_details)
+    analysis = analysis_of(
+        options["metric"] or ("top1",),
+        every_metric=wants.every_metric,
         intervals=bool(options["interval"]) or bool(getattr(component, "interval", False)),
         pairs=options["pairs"] or "key",
-        details=component.wants_details,
-        # A reporter's plugin may have started threads, of which a fork has none.
-        forks=0 if "ltcore.plugins" in sys.modules else forks_for(len(files)),
-        **{name: options[name] for name in _REPORT_OPTIONS if options[name] is not None},
+        details=wants.details,
+        **{name: options[name] for name in _OF_ANALYSIS_ALONE if options[name] is not None},
     )
+    # A plugin may have started threads, of which a fork has none.
+    forks = 0 if "ltcore.plugins" in sys.modules else forks_for(len(files))
+    with Reading(files, analysis, forks) as reading:
+        from ltcore.reporting.study import comparison_of  # while forks read, as what a reporter is
+
+        component = component or _reporter(reporter, _reporter_options(options))
+        comparison = comparison_of(reading)
     text = component.render(comparison)
     _write(text, output)
     for warning in comparison.warnings:
@@ -105,7 +114,7 @@ def command(files: tuple[str, ...], reporter: str, output: Path | None, **option
     return UNREADABLE if comparison.unreadable else 0
 
 
-_REPORT_OPTIONS = (
+_OF_ANALYSIS_ALONE = (
     "baseline",
     "thresholds",
     "priors",

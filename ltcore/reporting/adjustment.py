@@ -21,7 +21,7 @@ from ltcore.comparison import Adjustment
 from ltcore.predictions import Predictions
 from ltcore.protocol import draw_per_class
 from ltcore.reporting.analysis import Analysis
-from ltcore.results import Results
+from ltcore.results import Outcome
 
 TAUS = np.linspace(0.0, 3.0, 61)
 """What a sweep tries."""
@@ -39,7 +39,7 @@ class NotAdjustableError(Exception):
     """Why a run's logits cannot be adjusted, in words that follow its file's name."""
 
 
-def adjusted(results: Results, analysis: Analysis) -> tuple[Results, Adjustment]:
+def adjusted(results: Outcome, analysis: Analysis) -> tuple[Outcome, Adjustment]:
     """A run with adjusted logits, as the analysis asks: tau first, then the temperature.
 
     Raises:
@@ -146,10 +146,10 @@ def halves(ids: NDArray[np.str_], labels: Labels) -> NDArray[np.bool_]:
 
 
 def _chosen_elsewhere(
-    results: Results,
+    results: Outcome,
     choose: Callable[[Logits, Labels], _Chosen],
     change: Callable[[Logits, _Chosen], Logits],
-) -> tuple[Results, tuple[_Chosen, ...]]:
+) -> tuple[Outcome, tuple[_Chosen, ...]]:
     """Choose on the validation images, or all that one half of the test images takes on the other.
 
     Returns:
@@ -172,7 +172,7 @@ def _chosen_elsewhere(
     return replace(results, test=_with(test, logits)), (of_first, of_second)
 
 
-def _applied(results: Results, change: Callable[[Logits], Logits]) -> Results:
+def _applied(results: Outcome, change: Callable[[Logits], Logits]) -> Outcome:
     val = results.val
     return replace(
         results,
@@ -185,7 +185,7 @@ def _with(split: Predictions, logits: Logits) -> Predictions:
     return Predictions.from_logits(logits, split.label, split.id, split.views)
 
 
-def _log_prior(results: Results) -> NDArray[np.float64]:
+def _log_prior(results: Outcome) -> NDArray[np.float64]:
     counts = results.classes.counts
     if not counts.all():
         empty = results.classes.names[int(np.argmin(counts))]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from ltcore.components import Metric
 from ltcore.errors import SpecError
 from ltcore.measures import METRICS, MetricInfo
 from ltcore.reporting.priors import expected_view
+
+if TYPE_CHECKING:
+    from ltcore.components import Metric
 
 DEFAULT_BASELINE = "cross_entropy"
 

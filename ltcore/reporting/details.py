@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from ltcore.reporting.calibration import reliability
 from ltcore.reporting.metrics import confusion, per_class
 from ltcore.reporting.scores import ImageScores, score_images
 from ltcore.reporting.views import views_of
-from ltcore.results import Results
+from ltcore.results import Outcome
 
 _DIAGRAMS = ("balanced", "all", "balanced_head", "balanced_middle", "balanced_tail")
 _FACTS = (
@@ -30,8 +29,8 @@ _FACTS = (
 )
 
 
-def details_of(results: Results) -> Details:
-    """Compute what a report of single runs shows.
+def details_of(results: Outcome) -> Details:
+    """Compute what a report of single runs shows, but for the spec.
 
     Predictions that were made up to give published accuracies say nothing of a class: recall and
     precision are then NaN, the confusion holds no image, and there is no reliability diagram.
@@ -45,7 +44,6 @@ def details_of(results: Results) -> Details:
     num_classes = len(results.classes)
     facts = {name: getattr(results, name) for name in _FACTS}
     said: dict[str, Any] = {
-        "spec": json.loads(results.spec.to_json()),
         "classes": results.classes,
         "history": dict(results.history),
         "facts": {name: value for name, value in facts.items() if value not in (None, {})},
@@ -71,7 +69,7 @@ def details_of(results: Results) -> Details:
     )
 
 
-def _diagrams(results: Results, scores: ImageScores) -> dict[str, Reliability]:
+def _diagrams(results: Outcome, scores: ImageScores) -> dict[str, Reliability]:
     """A diagram of each view that has images: of the whole split, and of each group's."""
     diagrams = {}
     for view, indices in views_of(results.test, results.classes).items():

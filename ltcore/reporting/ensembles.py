@@ -16,13 +16,13 @@ from ltcore.reporting.analysis import Analysis
 from ltcore.reporting.evaluation import evaluate
 from ltcore.reporting.evidence import Evidence, in_id_order
 from ltcore.reporting.pairing import pair_of, replicates_of
-from ltcore.results import Results
+from ltcore.results import Outcome
 
 NAME = "ensemble"
 
 
 def ensemble_of(
-    members: Sequence[Evidence], load: Callable[[Evidence], Results], analysis: Analysis
+    members: Sequence[Evidence], load: Callable[[Evidence], Outcome], analysis: Analysis
 ) -> tuple[Ensemble, list[str]]:
     """Average the probabilities of runs that were tested on the same images.
 
@@ -95,7 +95,7 @@ def _gains(mixture: Evidence, best: Evidence, analysis: Analysis) -> Iterator[Pa
             yield pair_of(*both, "best", view, "top1", known)
 
 
-def _refuse_others(one: Evidence, other: Evidence, first: Results, results: Results) -> None:
+def _refuse_others(one: Evidence, other: Evidence, first: Outcome, results: Outcome) -> None:
     if results.origin == "accuracies":
         raise SpecError(f"{other.run.file}: published accuracies have no probabilities to average")
     if one.images.pairing != other.images.pairing or first.classes.names != results.classes.names:

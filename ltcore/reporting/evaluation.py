@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ltcore.components import Metric
 from ltcore.errors import PluginError, one_line
 from ltcore.measures import METRICS, Metrics
 from ltcore.predictions import Predictions
@@ -20,7 +20,10 @@ from ltcore.reporting.metrics import accuracy_only, view_metrics
 from ltcore.reporting.priors import expected_accuracy, expected_view, prior_of
 from ltcore.reporting.scores import ImageScores, refuse_non_finite, score_images
 from ltcore.reporting.views import views_of
-from ltcore.results import Results
+from ltcore.results import Outcome
+
+if TYPE_CHECKING:
+    from ltcore.components import Metric
 
 Replicates = Mapping[tuple[str, str], NDArray[np.float64]]
 """(view, metric) -> (B,) values over the resamples."""
@@ -44,7 +47,7 @@ class Evaluation:
 
 
 def evaluate(
-    results: Results,
+    results: Outcome,
     analysis: Analysis | None = None,
     known_images: dict[Images, Images] | None = None,
 ) -> Evaluation:
@@ -117,7 +120,7 @@ def _replicates(
 
 
 def _others(
-    test: Predictions, indices: NDArray[np.int64], results: Results, offered: tuple[Metric, ...]
+    test: Predictions, indices: NDArray[np.int64], results: Outcome, offered: tuple[Metric, ...]
 ) -> dict[str, float | None]:
     """The metrics that plugins offer, of one view."""
     values: dict[str, float | None] = {}

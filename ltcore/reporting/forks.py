@@ -9,7 +9,7 @@ import signal
 import struct
 import sys
 import warnings
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO, NoReturn, TypeVar
 
 _Item = TypeVar("_Item")
@@ -18,6 +18,7 @@ _LENGTH = struct.Struct("!Q")  # before each result, in bytes
 _WORTH_A_FORK = 8  # things; a fork takes about as long as one of them
 _MOST = 8  # forks; each has a file in memory
 _HANDLED = (signal.SIGINT, signal.SIGTERM)
+_AHEAD = 2**20  # bytes of results that a fork may have written and nobody read
 
 
 def forks_for(items: int) -> int:
@@ -28,10 +29,8 @@ def forks_for(items: int) -> int:
     return several if several > 1 else 0
 
 
-def in_forks(
-    work: Callable[[_Item], bytes], items: Sequence[_Item], forks: int
-) -> Generator[bytes, None, None]:
-    """Each thing's result, in the order of the things.
+class Forks(Iterator[bytes]):
+    """Each thing's result, in the order of the things; the forks begin at once.
 
     What a fork does not deliver, because it had no room, was killed or its work raised an error,
     this process does itself: no result is missing, and an error is raised here.
@@ -41,18 +40,34 @@ def in_forks(
         items: what it is done to.
         forks: how many; of 0 this process does all.
     """
-    workers: list[_Worker] = []
-    try:
-        with contextlib.suppress(OSError):  # no room for another process
-            for first in range(forks):
-                workers.append(_Worker(work, items[first::forks], workers))
-        for number, item in enumerate(items):
-            place = number % forks if forks else 0
-            result = workers[place].next_result() if place < len(workers) else None
-            yield work(item) if result is None else result
-    finally:
-        for worker in workers:
-            worker.end()
+
+    def __init__(self, work: Callable[[_Item], bytes], items: Sequence[_Item], forks: int) -> None:
+        self._work = work
+        self._items = enumerate(items)
+        self._forks = forks
+        self._workers: list[_Worker] = []
+        try:
+            with contextlib.suppress(OSError):  # no room for another process
+                for first in range(forks):
+                    self._workers.append(_Worker(work, items[first::forks], self._workers))
+        except BaseException:
+            self.close()
+            raise
+
+    def __next__(self) -> bytes:
+        try:
+            number, item = next(self._items)
+            place = number % self._forks if self._forks else 0
+            result = self._workers[place].next_result() if place < len(self._workers) else None
+            return self._work(item) if result is None else result
+        except BaseException:  # an end among it
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End the forks, whatever they still do."""
+        while self._workers:
+            self._workers.pop().end()
 
 
 class _Worker:
@@ -67,7 +82,11 @@ class _Worker:
     def __init__(
         self, work: Callable[[_Item], bytes], items: Sequence[_Item], others: Sequence[_Worker]
     ) -> None:
+        import fcntl  # not on every system
+
         receiving, sending = os.pipe()
+        with contextlib.suppress(OSError):  # more than this user may have
+            fcntl.fcntl(sending, fcntl.F_SETPIPE_SZ, _AHEAD)
         self.results: BinaryIO = os.fdopen(receiving, "rb")
         # No handler of this process may run in its copy.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)

@@ -6,70 +6,15 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ltcore.comparison import Adjustment, Balance, Cell, Details, Run, Setting
-from ltcore.components import Backbone
+from ltcore.comparison import Cell, Setting
 from ltcore.reporting.averages import by_seed, over_cells, over_seeds
-from ltcore.reporting.environments import environment_of
-from ltcore.reporting.evaluation import Evaluation, Replicates
-from ltcore.reporting.evidence import Evidence, Images
-from ltcore.reporting.labels import Named, Parameters, outcome_of, parameters_of, tell_apart
-from ltcore.results import Results
-from ltcore.spec import ComponentRef
+from ltcore.reporting.evidence import Evidence
+from ltcore.reporting.labels import Named, parameters_of, tell_apart
 
-# What every backbone takes belongs to the recipe; what is its own, to its label.
-_OF_EVERY_BACKBONE = frozenset(Backbone.model_fields)
-# Where a data set lies and how it is read; its images are known by their ids.
-_OF_NO_OUTCOME = frozenset({"root", "workers"})
-
-
-@dataclass(frozen=True, slots=True)
-class SettingKey:
-    """One training set (all but the last) and one recipe."""
-
-    dataset: Named
-    classes: tuple[str, ...]
-    class_counts: tuple[int, ...]
-    images: str
-    recipe: Parameters
-
-    @property
-    def train(self) -> Balance:
-        return "balanced" if len(set(self.class_counts)) == 1 else "long_tailed"
-
-    @property
-    def training_set(self) -> tuple[object, ...]:
-        return self.dataset, self.classes, self.class_counts, self.images
-
-    @property
-    def ratio(self) -> str:
-        fewest = min(self.class_counts)
-        return f"{max(self.class_counts) / fewest:g}" if fewest else "inf"
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A run whose components are not yet told apart from others of their names.
-
-    Attributes:
-        setting: what it may be compared in.
-        backbone, loss: with their parameters.
-        run: under the components' bare names.
-        images: that it was tested on.
-        packed: whether each is right, eight to a byte.
-        replicates: of its metrics.
-    """
-
-    setting: SettingKey
-    backbone: Named
-    loss: Named
-    run: Run
-    images: Images
-    packed: NDArray[np.uint8]
-    replicates: Replicates
+if TYPE_CHECKING:
+    from ltcore.reporting.entries import Entry, SettingKey
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,52 +37,6 @@ class Group:
         return [item for runs in self.evidence.values() for item in runs]
 
 
-def entry_of(
-    results: Results,
-    evaluation: Evaluation,
-    adjustment: Adjustment | None = None,
-    details: Details | None = None,
-) -> Entry:
-    """Take from results and what was computed of them all that a comparison needs."""
-    spec = results.spec
-    backbone = spec.backbone.parameters
-    recipe = {
-        "transform": outcome_of(spec.transform),
-        "backbone": {key: value for key, value in backbone.items() if key in _OF_EVERY_BACKBONE},
-        "training": outcome_of(spec.training),
-    }
-    seeds = spec.resolved_seeds()
-    setting = SettingKey(
-        dataset=_named(spec.dataset, without=_OF_NO_OUTCOME, split_seed=seeds.split),
-        classes=results.classes.names,
-        class_counts=tuple(results.classes.counts.tolist()),
-        images=_test_images(results, evaluation.images),
-        recipe=parameters_of(recipe),
-    )
-    run = Run(
-        name=results.name,
-        dataset=spec.dataset.name,
-        backbone=spec.backbone.name,
-        loss=spec.loss.name,
-        seed=spec.seed,
-        seeds=seeds,
-        train=setting.train,
-        path=None if results.path is None else str(results.path),
-        verified=results.verified,
-        chosen_on_test=results.selection == "test"
-        or (results.val_is_test and results.selection == "val"),
-        published=results.origin == "accuracies",
-        metrics=evaluation.metrics,
-        adjustment=adjustment,
-        details=details,
-        environment=environment_of(results.environment),
-    )
-    own = _named(spec.backbone, without=_OF_EVERY_BACKBONE)
-    packed = np.packbits(evaluation.correct)
-    loss = _named(spec.loss)
-    return Entry(setting, own, loss, run, evaluation.images, packed, evaluation.replicates)
-
-
 def group(entries: Sequence[Entry], metrics: Collection[str]) -> list[Group]:
     """Group runs by training set and recipe, and average their metrics: seeds first."""
     backbones = tell_apart(entry.backbone for entry in entries)
@@ -156,17 +55,6 @@ def group(entries: Sequence[Entry], metrics: Collection[str]) -> list[Group]:
     labels = _labels(grouped)
     in_order = sorted(grouped, key=lambda key: (key.train, labels[key]))
     return [_group(key, labels[key], grouped[key], metrics) for key in in_order]
-
-
-def _named(component: ComponentRef, *, without: frozenset[str] = frozenset(), **more: int) -> Named:
-    kept = {key: value for key, value in component.parameters.items() if key not in without}
-    return component.name, parameters_of({**kept, **more})
-
-
-def _test_images(results: Results, images: Images) -> str:
-    """A digest of the classes' groups and the test images with their labels and views."""
-    groups = results.classes.groups.tobytes()
-    return hashlib.sha256(images.digest.encode() + groups).hexdigest()
 
 
 def _labels(keys: Iterable[SettingKey]) -> dict[SettingKey, str]:

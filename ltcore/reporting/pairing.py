@@ -9,18 +9,20 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ltcore.components import Seeds
 from ltcore.differences import Pair
 from ltcore.measures import METRICS, Interval, MetricInfo
 from ltcore.reporting.analysis import Analysis
 from ltcore.reporting.bootstrap import accuracy_replicates, percentile_interval
 from ltcore.reporting.evidence import Evidence, correct_in
 from ltcore.reporting.significance import exact_mcnemar, holm
+
+if TYPE_CHECKING:
+    from ltcore.components import Seeds
 
 Reason = Literal["baseline", "best", "all"]
 _Chosen = tuple[Evidence, Evidence, Reason]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import pickle
 from collections.abc import Container, Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from ltcore.comparison import Adjustment
 from ltcore.errors import NonFiniteError, ResultsFileError
@@ -18,24 +17,17 @@ from ltcore.reporting.analysis import Analysis
 from ltcore.reporting.details import details_of
 from ltcore.reporting.evaluation import evaluate
 from ltcore.reporting.evidence import Evidence, Images, in_id_order
-from ltcore.reporting.forks import in_forks
-from ltcore.reporting.grouping import Entry, entry_of
-from ltcore.results import Results, read_results
+from ltcore.reporting.forks import Forks
+from ltcore.reporting.scored import Scored, scored
+from ltcore.results import Outcome, Results
+from ltcore.results_files import read_outcome
+
+if TYPE_CHECKING:
+    from ltcore.reporting.entries import Entry
 
 _Value = TypeVar("_Value", bound=Hashable)
 
 Source = str | os.PathLike[str] | Results
-
-
-@dataclass(slots=True)
-class _Read:
-    """One source: what it gave, or why it gave nothing."""
-
-    name: str
-    source: Source | None = None
-    entries: list[Entry] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    error: ResultsFileError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,61 +39,93 @@ class _Place:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What one source gave, or why it gave nothing."""
+
+    runs: tuple[Scored, ...] = ()
+    warnings: tuple[str, ...] = ()
+    error: ResultsFileError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What is kept of one source."""
+
+    name: str
+    entries: tuple[Entry, ...]
+    warnings: tuple[str, ...]
+    error: ResultsFileError | None
+    source: Source | None
+
+
 class Reading:
     """Reads sources, and keeps what a comparison needs of them.
 
+    Forks begin at once, the process itself when :meth:`entries` asks for what was read. A plugin's
+    metrics, which may use threads, are computed in the process alone.
+
     Args:
+        sources: paths of results files, or results; in any order, each let go before the next.
         analysis: what is asked for.
+        forks: copies of this process that share the work.
     """
 
-    def __init__(self, analysis: Analysis) -> None:
-        self._analysis = analysis
+    def __init__(self, sources: Iterable[Source], analysis: Analysis, forks: int = 0) -> None:
+        self.analysis = analysis
         self._names: dict[object, str] = {}
-        self._read: dict[object, _Read] = {}
+        self._kept: dict[object, _Kept] = {}
         self._images: dict[Images, Images] = {}
         self._shared: dict[Hashable, Any] = {}
+        self._places: Iterable[_Place] = self._new(sources)
+        self._parcels = _Parcels()
+        self._forks: Forks | None = None
+        if forks and not analysis.offered:
+            self._places = places = tuple(self._places)
+            self._forks = Forks(lambda each: self._parcels.pack(self._read(each)), places, forks)
 
-    def read_all(self, sources: Iterable[Source], forks: int = 0) -> None:
-        """Read, evaluate and let go of each source.
+    def __enter__(self) -> Self:
+        return self
 
-        Args:
-            sources: in any order.
-            forks: copies of this process that share the work. A plugin's metrics, which may use
-                threads, are computed in this process alone.
-        """
-        new = self._new(sources)
-        if not forks or self._analysis.offered:
-            for each in new:
-                self._keep(each, self._read_one(each))
-            return
-        listed, parcels = tuple(new), _Parcels()
-        packed = in_forks(lambda each: parcels.pack(self._read_one(each)), listed, forks)
-        with contextlib.closing(packed):
-            for each, parcel in zip(listed, packed, strict=True):
-                self._keep(each, parcels.unpack(parcel))
+    def __exit__(self, *_: object) -> None:
+        if self._forks is not None:
+            self._forks.close()
 
-    def again(self, member: Evidence) -> Results:
-        """The results that a member's row was made of, read once more."""
+    def entries(self) -> list[Entry]:
+        """Read every source to its end; what is returned is kept here no longer."""
+        for place in self._places:
+            if self._forks is None:
+                self._keep(place, self._read(place))
+            else:
+                self._keep(place, self._parcels.unpack(next(self._forks)))
+        self._places = ()
+        found = [entry for kept in self._kept.values() for entry in kept.entries]
+        if not self.analysis.ensemble:  # which reads them again
+            self._kept = {
+                identity: replace(kept, entries=())
+                for identity, kept in self._kept.items()
+                if kept.warnings or kept.error
+            }
+        return found
+
+    def again(self, member: Evidence) -> Outcome:
+        """The outcome that a member's row was made of, read once more."""
         source = next(
-            read.source
-            for read in self._read.values()
-            for entry in read.entries
-            if entry.packed is member.packed and read.source is not None
+            kept.source
+            for kept in self._kept.values()
+            for entry in kept.entries
+            if entry.packed is member.packed and kept.source is not None
         )
-        results = self._results(source)
-        return results if member.run.adjustment is None else adjusted(results, self._analysis)[0]
+        outcome, _ = self._outcome(source)
+        return outcome if member.run.adjustment is None else adjusted(outcome, self.analysis)[0]
 
-    def all_entries(self) -> list[Entry]:
-        """What was read."""
-        return [entry for read in self._read.values() for entry in read.entries]
-
-    def all_unreadable(self) -> dict[str, ResultsFileError]:
+    def unreadable(self) -> dict[str, ResultsFileError]:
         """Path -> cause, by path."""
-        return {read.name: read.error for read in self._by_name() if read.error is not None}
+        return {kept.name: kept.error for kept in self._by_name() if kept.error is not None}
 
-    def all_warnings(self) -> tuple[str, ...]:
+    def warnings(self) -> tuple[str, ...]:
         """By path."""
-        return tuple(text for read in self._by_name() for text in read.warnings)
+        return tuple(text for kept in self._by_name() for text in kept.warnings)
 
     def _new(self, sources: Iterable[Source]) -> Iterator[_Place]:
         """Each source once; of two spellings of one path the smaller, whichever comes first."""
@@ -112,28 +136,45 @@ class Reading:
                 self._names[place.identity] = place.name
                 yield place
 
-    def _read_one(self, place: _Place) -> _Read:
-        read = _Read(place.name)
+    def _read(self, place: _Place) -> _Read:
         try:
-            results = self._results(place.source)
-            read.entries.append(self._entry(results))
-            if self._analysis.adjusts:
-                self._add_adjusted(read, results)
+            outcome, spec = self._outcome(place.source)
+            run = self._scored(outcome, spec)
+            if not self.analysis.adjusts:
+                return _Read((run,))
+            try:
+                outcome, adjustment = adjusted(outcome, self.analysis)
+            except NotAdjustableError as error:
+                return _Read((run,), (f"not adjusted: {error}",))
+            return _Read((run, self._scored(outcome, spec, adjustment)))
         except ResultsFileError as error:
-            read.error = error
-        return read
+            return _Read(error=error)
 
     def _keep(self, place: _Place, read: _Read) -> None:
-        read.entries = [self._sharing(entry) for entry in read.entries]
-        if self._analysis.ensemble:  # which reads it again; else results in memory are let go
-            read.source = place.source
-        self._read[place.identity] = read
+        """Make entries of runs; the models that this takes are imported while forks read."""
+        from ltcore.reporting.entries import entry_of
+
+        entries: list[Entry] = []
+        warnings, error = list(read.warnings), read.error
+        try:
+            for run in read.runs:
+                entries.append(self._sharing(entry_of(run)))
+                warnings += _doubts(run, entries[-1])
+        except ResultsFileError as not_valid:
+            entries, warnings, error = [], [], not_valid
+        self._kept[place.identity] = _Kept(
+            place.name,
+            tuple(entries),
+            tuple(f"{place.name}: {warning}" for warning in warnings),
+            error,
+            place.source if self.analysis.ensemble else None,  # else results in memory are let go
+        )
 
     def _sharing(self, entry: Entry) -> Entry:
         """The same entry; what other runs have too is theirs, so that thousands take little."""
         run, once = entry.run, self._once
         metrics = {once(view): of for view, of in run.metrics.items()}
-        if self._analysis.top1_alone:  # else hardly any two are equal
+        if self.analysis.top1_alone:  # else hardly any two are equal
             metrics = {view: once(of) for view, of in metrics.items()}
         return replace(
             entry,
@@ -155,43 +196,43 @@ class Reading:
         first: _Value = self._shared.setdefault(value, value)
         return first
 
-    def _by_name(self) -> list[_Read]:
-        return sorted(self._read.values(), key=lambda read: read.name)
+    def _by_name(self) -> list[_Kept]:
+        return sorted(self._kept.values(), key=lambda kept: kept.name)
 
-    def _results(self, source: Source) -> Results:
-        """The results, their images in the order of ids: on that of the file no digit depends."""
+    def _outcome(self, source: Source) -> tuple[Outcome, str]:
+        """A run's outcome and spec, its images in the order of ids: no digit depends on another."""
+        outcome: Outcome
         if isinstance(source, Results):
-            results = source
+            outcome, spec = source, source.spec.to_json()
         else:
-            results = read_results(source, test_only=not self._analysis.reads_whole_files)
-        val = None if results.val is None else in_id_order(results.val)
-        return replace(results, test=in_id_order(results.test), val=val)
+            outcome, spec = read_outcome(source, test_only=not self.analysis.reads_whole_files)
+        val = None if outcome.val is None else in_id_order(outcome.val)
+        return replace(outcome, test=in_id_order(outcome.test), val=val), spec
 
-    def _add_adjusted(self, read: _Read, results: Results) -> None:
+    def _scored(self, outcome: Outcome, spec: str, adjustment: Adjustment | None = None) -> Scored:
         try:
-            changed, adjustment = adjusted(results, self._analysis)
-        except NotAdjustableError as error:
-            read.warnings.append(f"{read.name}: not adjusted: {error}")
-            return
-        read.entries.append(self._entry(changed, adjustment))
-        if any(adjustment.tau or ()) and results.trained_prior == "uniform":
-            read.warnings.append(
-                f"{read.name}: {results.spec.loss.name} makes up for the class prior already; "
-                "adjusting its logits does so twice"
-            )
-        if adjustment.crossfitted:
-            read.warnings.append(
-                f"{read.name}: validation images are the test images: what was chosen for each "
-                "half of them was chosen on the other half"
-            )
-
-    def _entry(self, results: Results, adjustment: Adjustment | None = None) -> Entry:
-        try:
-            evaluation = evaluate(results, self._analysis, self._images)
+            evaluation = evaluate(outcome, self.analysis, self._images)
         except NonFiniteError as error:
-            raise ResultsFileError(f"{results.path or results.name}: {error}") from None
-        details = details_of(results) if self._analysis.details else None
-        return entry_of(results, evaluation, adjustment, details)
+            raise ResultsFileError(f"{outcome.path or outcome.name}: {error}") from None
+        details = details_of(outcome) if self.analysis.details else None
+        return scored(outcome, spec, evaluation, adjustment, details)
+
+
+def _doubts(run: Scored, entry: Entry) -> Iterator[str]:
+    """What a reader must know of adjusted logits."""
+    adjustment = run.adjustment
+    if adjustment is None:
+        return
+    if any(adjustment.tau or ()) and run.reweighted:
+        yield (
+            f"{entry.run.loss} makes up for the class prior already; adjusting its logits does so "
+            "twice"
+        )
+    if adjustment.crossfitted:
+        yield (
+            "validation images are the test images: what was chosen for each half of them was "
+            "chosen on the other half"
+        )
 
 
 def _place_of(source: Source) -> _Place:
@@ -214,13 +255,13 @@ class _Parcels:
     def pack(self, read: _Read) -> bytes:
         parcel = io.BytesIO()
         _Packing(parcel, self._sent).dump(read)
-        self._sent.update(entry.images.digest for entry in read.entries)
+        self._sent.update(run.images.digest for run in read.runs)
         return parcel.getvalue()
 
     def unpack(self, parcel: bytes) -> _Read:
         read: _Read = _Unpacking(io.BytesIO(parcel), self._received).load()
-        for entry in read.entries:
-            self._received.setdefault(entry.images.digest, entry.images)
+        for run in read.runs:
+            self._received.setdefault(run.images.digest, run.images)
         return read
 
 

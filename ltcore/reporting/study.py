@@ -46,13 +46,21 @@ def compare(
             on different images, a prior or reference that there is not.
         PluginError: a plugin's metric failed.
     """
-    analysis = analysis or Analysis()
+    with Reading(sources, analysis or Analysis(), forks) as reading:
+        return comparison_of(reading)
+
+
+def comparison_of(reading: Reading) -> Comparison:
+    """Compute every number of a report from what is read.
+
+    Raises:
+        SpecError, PluginError: as in :func:`compare`.
+    """
+    analysis = reading.analysis
     references = _loaded(analysis.references)
-    reading = Reading(analysis)
-    reading.read_all(sources, forks)
     groups = [
         _compared(of_setting, analysis)
-        for of_setting in group(reading.all_entries(), analysis.known_metrics)
+        for of_setting in group(reading.entries(), analysis.known_metrics)
     ]
     controls, refused = controls_of(groups, analysis)
     members = [item for of_setting in groups for item in of_setting.members]
@@ -73,13 +81,13 @@ def compare(
     return Comparison(
         runs=tuple(item.run for item in members),
         settings=tuple(of_setting.setting for of_setting in groups),
-        unreadable=reading.all_unreadable(),
+        unreadable=reading.unreadable(),
         controls=tuple(controls),
         published=tuple(published),
         ensemble=ensemble,
         metrics=analysis.known_metrics,
         asked_views=analysis.asked_views,
-        warnings=(*reading.all_warnings(), *_without_baseline(members, analysis), *refused, *told),
+        warnings=(*reading.warnings(), *_without_baseline(members, analysis), *refused, *told),
     )
 
 

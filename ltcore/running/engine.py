@@ -22,7 +22,8 @@ from ltcore.plugins import Plugin
 from ltcore.predictions import Predictions
 from ltcore.progress import EpochRow, RunInfo
 from ltcore.ranks import Rank, this_rank
-from ltcore.results import Results, write_results
+from ltcore.results import Results
+from ltcore.results_files import write_results
 from ltcore.running.augmentation import Augmentation
 from ltcore.running.batches import Batches
 from ltcore.running.building import (

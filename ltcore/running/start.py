@@ -36,7 +36,8 @@ from ltcore.plugins import Catalogue
 from ltcore.publishing import publish_bytes
 from ltcore.ranks import this_rank
 from ltcore.resolution import resolve
-from ltcore.results import Results, read_results
+from ltcore.results import Results
+from ltcore.results_files import read_results
 from ltcore.stopping import StopRequest
 
 _BEGUN, _STATUS = "begun.json", "status.json"

@@ -1,0 +1,130 @@
+"""What is kept of a run until all are known: its numbers, and by its spec what it goes with.
+
+The models of a spec take long to import, so that nothing of a report imports this with itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ltcore.comparison import Balance, Run
+from ltcore.components import Backbone
+from ltcore.reporting.evaluation import Replicates
+from ltcore.reporting.evidence import Images
+from ltcore.reporting.labels import Named, Parameters, outcome_of, parameters_of
+from ltcore.reporting.scored import Scored
+from ltcore.results_files import parsed_spec
+from ltcore.spec import ComponentRef
+
+# What every backbone takes belongs to the recipe; what is its own, to its label.
+_OF_EVERY_BACKBONE = frozenset(Backbone.model_fields)
+# Where a data set lies and how it is read; its images are known by their ids.
+_OF_NO_OUTCOME = frozenset({"root", "workers"})
+
+
+@dataclass(frozen=True, slots=True)
+class SettingKey:
+    """One training set (all but the last) and one recipe."""
+
+    dataset: Named
+    classes: tuple[str, ...]
+    class_counts: tuple[int, ...]
+    images: str
+    recipe: Parameters
+
+    @property
+    def train(self) -> Balance:
+        return "balanced" if len(set(self.class_counts)) == 1 else "long_tailed"
+
+    @property
+    def training_set(self) -> tuple[object, ...]:
+        return self.dataset, self.classes, self.class_counts, self.images
+
+    @property
+    def ratio(self) -> str:
+        fewest = min(self.class_counts)
+        return f"{max(self.class_counts) / fewest:g}" if fewest else "inf"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A run whose components are not yet told apart from others of their names.
+
+    Attributes:
+        setting: what it may be compared in.
+        backbone, loss: with their parameters.
+        run: under the components' bare names.
+        images: that it was tested on.
+        packed: whether each is right, eight to a byte.
+        replicates: of its metrics.
+    """
+
+    setting: SettingKey
+    backbone: Named
+    loss: Named
+    run: Run
+    images: Images
+    packed: NDArray[np.uint8]
+    replicates: Replicates
+
+
+def entry_of(scored: Scored) -> Entry:
+    """Take from a run all that a comparison needs.
+
+    Raises:
+        ResultsFileError: its spec is not valid.
+    """
+    spec = parsed_spec(scored.spec, scored.file)
+    backbone = spec.backbone.parameters
+    recipe = {
+        "transform": outcome_of(spec.transform),
+        "backbone": {key: value for key, value in backbone.items() if key in _OF_EVERY_BACKBONE},
+        "training": outcome_of(spec.training),
+    }
+    seeds = spec.resolved_seeds()
+    setting = SettingKey(
+        dataset=_named(spec.dataset, without=_OF_NO_OUTCOME, split_seed=seeds.split),
+        classes=scored.classes.names,
+        class_counts=tuple(scored.classes.counts.tolist()),
+        images=_test_images(scored),
+        recipe=parameters_of(recipe),
+    )
+    details = scored.details
+    if details is not None:
+        details = replace(details, spec=json.loads(spec.to_json()))
+    run = Run(
+        name=scored.name,
+        dataset=spec.dataset.name,
+        backbone=spec.backbone.name,
+        loss=spec.loss.name,
+        seed=spec.seed,
+        seeds=seeds,
+        train=setting.train,
+        path=scored.path,
+        verified=scored.verified,
+        chosen_on_test=scored.chosen_on_test,
+        published=scored.published,
+        metrics=scored.metrics,
+        adjustment=scored.adjustment,
+        details=details,
+        environment=scored.environment,
+    )
+    own = _named(spec.backbone, without=_OF_EVERY_BACKBONE)
+    loss = _named(spec.loss)
+    return Entry(setting, own, loss, run, scored.images, scored.packed, scored.replicates)
+
+
+def _named(component: ComponentRef, *, without: frozenset[str] = frozenset(), **more: int) -> Named:
+    kept = {key: value for key, value in component.parameters.items() if key not in without}
+    return component.name, parameters_of({**kept, **more})
+
+
+def _test_images(scored: Scored) -> str:
+    """A digest of the classes' groups and the test images with their labels and views."""
+    groups = scored.classes.groups.tobytes()
+    return hashlib.sha256(scored.images.digest.encode() + groups).hexdigest()
