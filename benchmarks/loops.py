@@ -20,6 +20,7 @@ from torch import Tensor, nn
 import ltcore
 from benchmarks.task import Task
 from ltcore.ranks import Rank
+from ltcore.running.allocation import keeping_memory
 from ltcore.running.building import build_criterion
 from ltcore.running.devices import autocast
 from ltcore.running.graphs import graphed
@@ -54,6 +55,9 @@ class LtcoreLoop:
         self.criterion = build_criterion(resolved.loss, ltcore.Classes(names, counts, groups))
         self.optimizer = build_optimizer(self.settings.optimizer, self.model.parameters())
         self.forward: nn.Module = self.model
+        self.between_steps = self._stop_after_the_last
+        if task.device.type == "cpu":
+            self.between_steps = keeping_memory(self._stop_after_the_last)
         if cuda_graphs:
             self.forward = graphed(self.model, self.settings, task.size, task.device)
 
@@ -71,7 +75,7 @@ class LtcoreLoop:
                 seeds=self.seeds,
                 group=Group(Rank(), self.task.device),
                 forward=self.forward,
-                between_steps=self._stop_after_the_last,
+                between_steps=self.between_steps,
                 save=_do_nothing,
                 after_epoch=_do_nothing,
             )

@@ -20,7 +20,7 @@ from benchmarks.processes import COMMAND, peak_bytes
 from benchmarks.timing import CORES, threads
 
 # torch, what of ltcore a run needs, and what PyTorch's optimisers import when one is made
-IMPORTS = "import ltcore.running.engine, torch._dynamo"
+IMPORTS = "import ltcore.cli.run, ltcore.running.engine, torch._dynamo; ltcore.load_plugins()"
 BARE_LOOP = """
 import sys, torch
 from benchmarks.loops import bare_loop

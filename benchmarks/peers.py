@@ -86,11 +86,11 @@ class LightningLoop:
 
     Args:
         task: what is trained.
-        lightning: the module; see :func:`lightning_module`.
     """
 
-    def __init__(self, task: Task, lightning: Any) -> None:
-        self.task, self.plain, self.lightning = task, loader_loop(task), lightning
+    def __init__(self, task: Task) -> None:
+        self.task, self.plain = task, loader_loop(task)
+        self.lightning: Any = lightning_module()
         for name in ("lightning.pytorch", "pytorch_lightning"):
             logging.getLogger(name).setLevel(logging.ERROR)
 

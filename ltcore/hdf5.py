@@ -1,4 +1,4 @@
-"""Reading HDF5 written by strangers: plain numbers and strings in the file itself, nothing else.
+"""Plain numbers and strings in HDF5, nothing else: how they are written, and read from strangers.
 
 Refused before memory is taken: links, external and virtual storage, object, reference and compound
 types, data that was never written, and more data than a file of this size can hold.
@@ -220,6 +220,32 @@ class PlainReader:
                 f"/{path} claims {nbytes:,} bytes of memory in a file of {self._size:,}, which is "
                 "refused"
             )
+
+
+def write_array(file: h5py.File, path: str, array: NDArray[Any]) -> None:
+    """Write an array, and the groups above it, in half the time of h5py's own way.
+
+    Args:
+        file: open for writing.
+        path: ``test/logits``; nothing is there yet.
+        array: numbers, or strings of h5py's types.
+    """
+    groups, contents = _creation()
+    kind = h5py.h5t.py_create(array.dtype, logical=True)
+    space = h5py.h5s.create_simple(array.shape)
+    dataset = h5py.h5d.create(file.id, _encoded(path), kind, space, contents, groups)
+    dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, np.ascontiguousarray(array))
+
+
+@lru_cache(maxsize=1)
+def _creation() -> tuple[Any, Any]:
+    """How arrays are made: with the groups above them, and without the time of day."""
+    groups = h5py.h5p.create(h5py.h5p.LINK_CREATE)
+    groups.set_create_intermediate_group(True)
+    groups.set_char_encoding(h5py.h5t.CSET_UTF8)
+    contents = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    contents.set_obj_track_times(False)
+    return groups, contents
 
 
 @lru_cache(maxsize=1)

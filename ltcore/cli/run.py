@@ -71,7 +71,7 @@ def command(
         from ltcore.running.start import Options, finished_results, refuse_running_elsewhere, tidy
 
         resolved, catalogue = resolve_from(spec, overrides)
-        chosen = Options(**options)
+        chosen = Options(**options, own_process=True)
         results = None if chosen.force else finished_results(resolved, out, catalogue)
         if results is None and nproc > 1:
             refuse_running_elsewhere(resolved, out)

@@ -24,6 +24,7 @@ from ltcore.progress import EpochRow, RunInfo
 from ltcore.ranks import Rank, this_rank
 from ltcore.results import Results
 from ltcore.results_files import write_results
+from ltcore.running.allocation import keeping_memory
 from ltcore.running.augmentation import Augmentation
 from ltcore.running.batches import Batches
 from ltcore.running.building import (
@@ -57,6 +58,8 @@ def execute(
     plugins: Sequence[Plugin],
     stop: StopRequest,
     failed: Callable[[BaseException], None] | None = None,
+    *,
+    own_process: bool = False,
 ) -> Results:
     """Run a resolved spec from its checkpoint, or its first epoch, to its results file.
 
@@ -69,6 +72,7 @@ def execute(
         plugins: whose notification hooks are called.
         stop: a way to ask the run to stop.
         failed: of several ranks that have met, the one that fails first calls this with its error.
+        own_process: the process does nothing but this run; see :func:`keeping_memory`.
 
     Raises:
         LtcoreError: see :mod:`ltcore.errors` for the kinds.
@@ -80,7 +84,7 @@ def execute(
         deterministic_algorithms(settings.deterministic),
     ):
         listeners = Listeners(plugins if rank.first else ())
-        return _execute(resolved, path, group, listeners, stop)
+        return _execute(resolved, path, group, listeners, stop, own_process)
 
 
 def _execute(
@@ -89,6 +93,7 @@ def _execute(
     group: Group,
     listeners: Listeners,
     stop: StopRequest,
+    own_process: bool,
 ) -> Results:
     stop.refuse()  # it may have been asked for while a package was imported
     begun = time.monotonic()
@@ -142,6 +147,9 @@ def _execute(
         if settings.cuda_graphs
         else parallel(model, images, rank)
     )
+    between_steps = checkpoints.between_steps
+    if own_process and device.type == "cpu":
+        between_steps = keeping_memory(between_steps)
     blamed = f"{resolved.described('backbone')}, or {resolved.described('loss')},"
     with stop.waiting(), blame(blamed):
         train(
@@ -152,7 +160,7 @@ def _execute(
             seeds=seeds,
             group=group,
             forward=forward,
-            between_steps=checkpoints.between_steps,
+            between_steps=between_steps,
             save=checkpoints.save,
             after_epoch=after_epoch,
         )

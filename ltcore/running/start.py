@@ -45,17 +45,20 @@ _BEGUN, _STATUS = "begun.json", "status.json"
 
 @dataclass(frozen=True)
 class Options:
-    """What to do with what is there already.
+    """How to run, and what to do with what is there already.
 
     Attributes:
         fresh: forget an interrupted run and begin anew.
         force: run although there are results; they are kept aside.
         keep_folder: leave the run's own folder when it is finished.
+        own_process: the process does nothing but this run, so that how it keeps its memory may be
+            settled for good.
     """
 
     fresh: bool = False
     force: bool = False
     keep_folder: bool = False
+    own_process: bool = False
 
 
 def results_path(resolved: ResolvedSpec, out: Path) -> Path:
@@ -146,7 +149,7 @@ def train_and_test(
     path = results_path(resolved, out)
     folder = path.with_suffix("")
     if not this_rank().first:
-        return _follow(resolved, path, stop or StopRequest())
+        return _follow(resolved, path, options, stop or StopRequest())
     with only_writer(folder, str(resolved.spec.name)), _noting_failure(folder):
         if options.force and _put_aside(path):
             _forget(folder)  # a kept checkpoint is the old run's
@@ -163,19 +166,32 @@ def train_and_test(
         _begin(folder, resolved)
         from ltcore.running.engine import execute  # torch takes seconds to import
 
-        results = execute(resolved, path, catalogue.plugins, stop or StopRequest())
+        results = execute(
+            resolved,
+            path,
+            catalogue.plugins,
+            stop or StopRequest(),
+            own_process=options.own_process,
+        )
         if not options.keep_folder:
             _forget(folder)
         return results
 
 
-def _follow(resolved: ResolvedSpec, path: Path, stop: StopRequest) -> Results:
+def _follow(resolved: ResolvedSpec, path: Path, options: Options, stop: StopRequest) -> Results:
     """Run as a rank that is not the first: it writes nothing, and repeats no warning."""
     from ltcore.running.engine import execute
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", LtcoreWarning)
-        return execute(resolved, path, (), stop, partial(_note_failure, path.with_suffix("")))
+        return execute(
+            resolved,
+            path,
+            (),
+            stop,
+            partial(_note_failure, path.with_suffix("")),
+            own_process=options.own_process,
+        )
 
 
 @contextlib.contextmanager

@@ -26,7 +26,7 @@ from ltcore.running.group import Group
 from ltcore.running.losses import PerSampleLoss
 from ltcore.running.optimization import learning_rate
 from ltcore.running.prediction import predict, score
-from ltcore.running.randomness import Purpose, step_seed
+from ltcore.running.randomness import Purpose, seed_generators, step_seed
 from ltcore.spec import Training
 
 
@@ -252,17 +252,18 @@ def _train_epoch(
     between_steps: Callable[[TrainingState], None],
 ) -> None:
     model, optimizer, scaler = state.model.train(), state.optimizer, state.scaler
-    criterion = state.criterion.train()
+    criterion, device = state.criterion.train(), batches.labels.device
     begun, before = time.monotonic(), state.seconds
     for images, labels in batches.training(state.epoch, first=state.step):
         epoch, step = state.epoch, state.step
-        torch.manual_seed(step_seed(seed, epoch, step, Purpose.MODEL, rank.number))
+        seed_generators(device, step_seed(seed, epoch, step, Purpose.MODEL, rank.number))
         generator.manual_seed(step_seed(seed, epoch, step, Purpose.LOSS))
-        with autocast(images.device, settings.precision):
+        with autocast(device, settings.precision):
             share = forward(images)
         check_logits(share, images, epoch, step)
         logits = gather_logits(share, len(labels), rank)
-        torch.manual_seed(step_seed(seed, epoch, step, Purpose.LOSS))  # equally on all ranks
+        # equally on all ranks
+        seed_generators(device, step_seed(seed, epoch, step, Purpose.LOSS))
         loss = criterion(logits, labels)
         check_loss_value(loss, epoch, step)
         scaler.scale(loss).backward()
