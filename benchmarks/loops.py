@@ -55,7 +55,7 @@ class LtcoreLoop:
         self.criterion = build_criterion(resolved.loss, ltcore.Classes(names, counts, groups))
         self.optimizer = build_optimizer(self.settings.optimizer, self.model.parameters())
         self.forward: nn.Module = self.model
-        self.between_steps = self._stop_after_the_last
+        self.between_steps: Callable[[TrainingState], None] = self._stop_after_the_last
         if task.device.type == "cpu":
             self.between_steps = keeping_memory(self._stop_after_the_last)
         if cuda_graphs:

@@ -218,6 +218,33 @@ class Setting:
     inseparable: Mapping[tuple[str, str, str], frozenset[str]] = field(default_factory=dict)
 
     @property
+    def repeated_backbones(self) -> frozenset[str]:
+        """Those whose losses all have the same seeds, two or more.
+
+        What is said of their losses comes from the seeds, not from tests of single models.
+        """
+        seeds: dict[str, set[frozenset[Seeds]]] = {}
+        for (backbone, _), cell in self.cells.items():
+            if not cell.runs[0].published:
+                of_cell = frozenset(run.seeds for run in cell.runs)
+                seeds.setdefault(backbone, set()).add(of_cell)
+        return frozenset(
+            backbone
+            for backbone, found in seeds.items()
+            if len(found) == 1 and all(len(of_cell) > 1 for of_cell in found)
+        )
+
+    def tests_a_family(self, metric: str) -> tuple[int, int] | None:
+        """Over how few and how many tests of a metric p was corrected; None where none decides."""
+        repeated = self.repeated_backbones
+        sizes = [
+            pair.family
+            for pair in self.pairs
+            if pair.metric == metric and pair.backbone not in repeated
+        ]
+        return (min(sizes), max(sizes)) if sizes else None
+
+    @property
     def trained_losses(self) -> tuple[str, ...]:
         """The losses, without the further rows of adjusted logits."""
         cells = (cell for cell in self.cells.values() if not cell.adjusted)

@@ -13,6 +13,7 @@ from ltcore.measures import METRICS
 from ltcore.reporting.analysis import Analysis
 from ltcore.reporting.bootstrap import Resampling
 from ltcore.reporting.pairing import best_of
+from ltcore.reporting.reporters import builtin_reporter
 from ltcore.reporting.study import compare
 from tests.report_runs import LABEL, VIEWS, guessing, run_of, shuffled
 
@@ -255,3 +256,57 @@ def test_the_pairs_depend_on_no_order_of_runs_or_images():
     analysis = Analysis(metrics=("top1", "nll", "ece_adaptive"), intervals=True, pairs="all")
     one, two = (compare(of, analysis).settings[0].pairs for of in (runs, other))
     assert one == two
+
+
+def grid(seeds):
+    """Runs of two backbones and three losses; seeds by backbone and loss, else those of None."""
+    return [
+        run_of(loss, backbone, seed=seed, skill=skill)
+        for backbone in ("resnet", "vit")
+        for loss, skill in (("cross_entropy", 0.6), ("focal", 0.9), ("ldam", 1.0))
+        for seed in seeds.get((backbone, loss), seeds[None])
+    ]
+
+
+def backbones_tested(runs):
+    (setting,) = compare(runs, Analysis(pairs="needed")).settings
+    return {pair.backbone for pair in setting.pairs}
+
+
+@pytest.mark.parametrize(
+    ("seeds", "tested"),
+    [
+        ({None: (1,)}, {"resnet", "vit"}),
+        ({None: (1, 2)}, set()),
+        ({None: (1, 2, 3)}, set()),
+        ({None: (1, 2, 3), ("vit", "focal"): (3,)}, {"vit"}),
+        ({None: (1, 2), ("vit", "focal"): (2, 3)}, {"vit"}),
+    ],
+)
+@pytest.mark.parametrize("intervals", [False, True])
+def test_tests_of_models_are_needed_where_seeds_do_not_decide(seeds, tested, intervals):
+    runs = grid(seeds)
+    assert backbones_tested(runs) == tested
+    every, needed = (
+        compare(runs, Analysis(pairs=pairs, intervals=intervals)) for pairs in ("key", "needed")
+    )
+    assert {pair.backbone for pair in every.settings[0].pairs} == {"resnet", "vit"}
+    assert every.settings[0].inseparable == needed.settings[0].inseparable
+    assert every.settings[0].gains == needed.settings[0].gains
+    for name in ("table", "markdown", "latex", "csv"):
+        reporter = builtin_reporter(name)()
+        assert reporter.render(every) == reporter.render(needed)
+
+
+def test_a_table_of_three_seeds_says_that_its_mark_comes_from_seeds():
+    reporter = builtin_reporter("table")()
+    text = " ".join(reporter.render(compare(grid({None: (1, 2, 3)}))).split())
+    assert "~ not separable from the best of its column by the t interval of the" in text
+    assert "McNemar" not in text
+    one_seed = " ".join(reporter.render(compare(grid({None: (1,)}))).split())
+    assert "by the exact McNemar test of the two trained models" in one_seed
+
+
+def test_published_accuracies_do_not_make_seeds_differ():
+    runs = [*grid({None: (1, 2)}), run_of("equalization", "vit", seed=9, origin="accuracies")]
+    assert backbones_tested(runs) == set()

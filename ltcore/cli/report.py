@@ -89,12 +89,12 @@ def command(files: tuple[str, ...], reporter: str, output: Path | None, **option
     wants = BUILTIN.get(reporter)
     if wants is None:
         component = _reporter(reporter, _reporter_options(options))
-        wants = Wants(every_metric=True, details=component.wants_details)
+        wants = Wants(every_metric=True, details=component.wants_details, every_pair=True)
     analysis = analysis_of(
         options["metric"] or ("top1",),
         every_metric=wants.every_metric,
         intervals=bool(options["interval"]) or bool(getattr(component, "interval", False)),
-        pairs=options["pairs"] or "key",
+        pairs=options["pairs"] or ("key" if wants.every_pair else "needed"),
         details=wants.details,
         **{name: options[name] for name in _OF_ANALYSIS_ALONE if options[name] is not None},
     )

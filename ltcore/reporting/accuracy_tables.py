@@ -21,10 +21,13 @@ _INTERVAL_NOTE = (
     "[ ] after {title}: 95 % interval of this trained model on other images, {how}; it says "
     "nothing of other seeds"
 )
+_BY_SEEDS = (
+    "by the t interval of the differences (three seeds and more); two seeds separate nothing"
+)
+_CLOSE_BY_SEEDS_NOTE = f"{CLOSE} not separable from the best of its column {_BY_SEEDS}"
 _CLOSE_NOTE = (
     f"{CLOSE} not separable from the best of its column: by {{test}} of the two trained "
-    "models after Holm's correction over its column's tests, m = {m} (one seed); by the t interval "
-    "of the differences (three seeds and more); two seeds separate nothing"
+    f"models after Holm's correction over its column's tests, m = {{m}} (one seed); {_BY_SEEDS}"
 )
 _UNPAIRED_NOTE = (
     f"{CLOSE} not separable from the best of its column by Newcombe's interval, which takes the "
@@ -108,13 +111,13 @@ class AccuracyTables:
             for (backbone, view, metric), losses in setting.inseparable.items()
             if losses and metric == self._metric.name and view in self.columns
         ]
-        families = [pair.family for pair in setting.pairs if pair.metric == self._metric.name]
-        if shown and families:
-            low, high = min(families), max(families)
+        family = setting.tests_a_family(self._metric.name)
+        if shown and family:
+            low, high = family
             test = "the exact McNemar test" if self._metric.name == "top1" else "paired bootstrap"
             yield _CLOSE_NOTE.format(test=test, m=low if low == high else f"{low} to {high}")
-        elif shown and "§" in used:
-            yield _UNPAIRED_NOTE
+        elif shown:
+            yield _UNPAIRED_NOTE if "§" in used else _CLOSE_BY_SEEDS_NOTE
 
     @property
     def _metric(self) -> MetricInfo:

@@ -28,7 +28,9 @@ class Analysis:
         offered: metrics that plugins offer, by their components.
         intervals: bootstrap what has no closed interval: other metrics than top-1, and paired
             differences. Takes a second or so for some dozens of files.
-        pairs: test each run against the baseline and the best, or all against all.
+        pairs: test each run against the baseline and the best (``key``), or all against all. Or
+            the first only where it is ``needed``: not on repeated backbones
+            (:attr:`ltcore.comparison.Setting.repeated_backbones`).
         baseline: the loss that gains are over.
         thresholds: ``(100, 20)`` makes the views ``many`` (of classes with more than 100 training
             images), ``medium`` and ``few`` (less than 20) anew, whatever the files hold.
@@ -47,7 +49,7 @@ class Analysis:
     every_metric: bool = True
     offered: tuple[Metric, ...] = ()
     intervals: bool = False
-    pairs: Literal["key", "all"] = "key"
+    pairs: Literal["needed", "key", "all"] = "key"
     baseline: str = DEFAULT_BASELINE
     thresholds: tuple[int, int] | None = None
     priors: tuple[str, ...] = ()

@@ -83,9 +83,9 @@ class DifferenceTables:
         if not gains:
             return
         yield from self.scopes(gains)
-        families = [pair.family for pair in setting.pairs if pair.metric == metric]
-        if families:
-            low, high = min(families), max(families)
+        family = setting.tests_a_family(metric)
+        if family:
+            low, high = family
             m = low if low == high else f"{low} to {high}"
             yield (
                 f"{_APART} one seed: these two trained models differ, p < 0.05 by the exact "

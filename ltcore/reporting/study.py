@@ -125,8 +125,11 @@ def _without_baseline(members: Iterable[Evidence], analysis: Analysis) -> list[s
 
 def _compared(of_setting: Group, analysis: Analysis) -> Group:
     """The group, its setting with the tests and differences between its runs."""
-    cells = of_setting.setting.cells
-    pairs = pairs_of(of_setting.evidence, analysis)
+    cells, evidence = of_setting.setting.cells, of_setting.evidence
+    if analysis.pairs == "needed":
+        repeated = of_setting.setting.repeated_backbones
+        evidence = {place: runs for place, runs in evidence.items() if place[0] not in repeated}
+    pairs = pairs_of(evidence, analysis)
     setting = replace(
         of_setting.setting,
         pairs=tuple(pairs),

@@ -147,7 +147,7 @@ def _execute(
         if settings.cuda_graphs
         else parallel(model, images, rank)
     )
-    between_steps = checkpoints.between_steps
+    between_steps: Callable[[TrainingState], None] = checkpoints.between_steps
     if own_process and device.type == "cpu":
         between_steps = keeping_memory(between_steps)
     blamed = f"{resolved.described('backbone')}, or {resolved.described('loss')},"

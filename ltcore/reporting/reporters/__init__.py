@@ -18,6 +18,7 @@ class Wants(NamedTuple):
 
     every_metric: bool = False
     details: bool = False
+    every_pair: bool = False
 
 
 BUILTIN: Mapping[str, Wants] = {
@@ -25,7 +26,7 @@ BUILTIN: Mapping[str, Wants] = {
     "markdown": Wants(),
     "latex": Wants(),
     "csv": Wants(every_metric=True),
-    "json": Wants(every_metric=True),
+    "json": Wants(every_metric=True, every_pair=True),
     "html": Wants(details=True),
 }
 """The built-in reporters: files can be read before their modules are imported."""
