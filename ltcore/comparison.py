@@ -219,20 +219,16 @@ class Setting:
 
     @property
     def repeated_backbones(self) -> frozenset[str]:
-        """Those whose losses all have the same seeds, two or more.
+        """Those whose losses have two seeds or more in common.
 
         What is said of their losses comes from the seeds, not from tests of single models.
         """
-        seeds: dict[str, set[frozenset[Seeds]]] = {}
+        common: dict[str, set[Seeds]] = {}
         for (backbone, _), cell in self.cells.items():
             if not cell.runs[0].published:
-                of_cell = frozenset(run.seeds for run in cell.runs)
-                seeds.setdefault(backbone, set()).add(of_cell)
-        return frozenset(
-            backbone
-            for backbone, found in seeds.items()
-            if len(found) == 1 and all(len(of_cell) > 1 for of_cell in found)
-        )
+                seeds = {run.seeds for run in cell.runs}
+                common[backbone] = common.get(backbone, seeds) & seeds
+        return frozenset(backbone for backbone, seeds in common.items() if len(seeds) > 1)
 
     def tests_a_family(self, metric: str) -> tuple[int, int] | None:
         """Over how few and how many tests of a metric p was corrected; None where none decides."""

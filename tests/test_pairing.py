@@ -280,6 +280,7 @@ def backbones_tested(runs):
         ({None: (1, 2)}, set()),
         ({None: (1, 2, 3)}, set()),
         ({None: (1, 2, 3), ("vit", "focal"): (3,)}, {"vit"}),
+        ({None: (1, 2, 3), ("vit", "focal"): (2, 3, 4)}, set()),
         ({None: (1, 2), ("vit", "focal"): (2, 3)}, {"vit"}),
     ],
 )
