@@ -50,12 +50,12 @@ class _FocalLosses(torch.autograd.Function):
 
     With the log odds ``o = z_y - log sum_{j != y} e^{z_j}``::
 
-        log p_y = logsigmoid(o),    log(1 - p_y) = logsigmoid(-o)
-        dl/do   = (1 - p_y)^gamma (gamma p_y log p_y - (1 - p_y))
+        log p_y = logsigmoid(o),    p_y = sigmoid(o),    1 - p_y = sigmoid(-o)
+        -dl/do  = (1 - p_y)^gamma (1 - p_y - gamma p_y log p_y)
         do/dz_y = 1,    do/dz_j = -e^{z_j} / sum_{k != y} e^{z_k}
 
-    Neither log cancels or overflows, nor does the difference in dl/do, of two terms of one sign;
-    1 - p_y itself is 0 in float32 where p_y is within 6e-8 of 1. The derivative is written out
+    None of them cancels or overflows, nor does the difference in dl/do, of two terms of one sign;
+    1 - p_y as a difference would be 0 in float32 where p_y is within 6e-8 of 1. The derivative is written out
     because autograd's way back, through a dozen operations, takes longer than all of this.
     """
 
@@ -67,15 +67,15 @@ class _FocalLosses(torch.autograd.Function):
         # The largest share is e^max / sum, which gives the log of the sum without another exp.
         log_sum = others.amax(1) - shares.amax(1).log()
         log_odds = logits.gather(1, true).squeeze(1) - log_sum
-        log_p, log_rest = F.logsigmoid(log_odds), F.logsigmoid(-log_odds)
-        focus = torch.exp(gamma * log_rest)
-        by_log_odds = focus * (gamma * log_p.exp() * log_p - log_rest.exp())
-        ctx.save_for_backward(true, shares, by_log_odds)
+        log_p, rest = F.logsigmoid(log_odds), torch.sigmoid(-log_odds)
+        focus = rest**gamma
+        descent = focus * torch.addcmul(rest, log_odds.sigmoid(), log_p, value=-gamma)  # -dl/do
+        ctx.save_for_backward(true, shares, descent)
         return -focus * log_p
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, by_loss: Tensor) -> tuple[Tensor, None, None]:
-        true, shares, by_log_odds = ctx.saved_tensors
-        by_true = (by_loss * by_log_odds).unsqueeze(1)
-        return (shares * -by_true).scatter_(1, true, by_true), None, None
+        true, shares, descent = ctx.saved_tensors
+        by_others = (by_loss * descent).unsqueeze(1)
+        return (shares * by_others).scatter_(1, true, -by_others), None, None
