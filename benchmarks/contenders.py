@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 
 import torch
@@ -19,8 +19,10 @@ def in_processes(builds: Mapping[str, Build]) -> Iterator[dict[str, Callable[[],
     Args:
         builds: what makes each contender, in its process.
     """
-    workers = {name: _Worker(build) for name, build in builds.items()}
+    workers: dict[str, _Worker] = {}
     try:
+        for name, build in builds.items():
+            workers[name] = _Worker(build)
         for worker in workers.values():
             worker.result()  # built
         yield {name: worker.measure for name, worker in workers.items()}
@@ -43,7 +45,8 @@ class _Worker:
         theirs.close()
 
     def measure(self) -> float:
-        self._connection.send(True)
+        with suppress(BrokenPipeError):  # it has ended, which reading tells
+            self._connection.send(True)
         return self.result()
 
     def result(self) -> float:

@@ -16,7 +16,7 @@ exec(sys.argv.pop(1))
 status = Path("/proc/self/status").read_text()
 print(re.search(r"VmHWM:\\s+(\\d+) kB", status)[1], file=sys.stderr)
 """  # the system's ru_maxrss begins with that of the process that started this one
-COMMAND = "from ltcore.cli import main; code = main(); assert code == 0, code"
+COMMAND = "from ltcore.cli import main; code = main(own_process=True); assert code == 0, code"
 
 
 def run(*arguments: str) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import torch
 
 import ltcore
 from benchmarks.comparison import Comparison, Options, Ratio
+from benchmarks.contenders import in_processes
 from benchmarks.loops import LtcoreLoop
 from benchmarks.processes import COMMAND, peak_bytes, process_seconds, run
 from benchmarks.results_files import write_study
@@ -23,7 +25,7 @@ def comparisons(options: Options) -> Iterator[Comparison]:
     with threads(1):
         yield from files(*((2, 4) if options.quick else (56, 1000)))
     with threads(1 if options.quick else CORES):
-        yield classes(options)
+        yield from classes(options)
     yield ranks(options)
 
 
@@ -47,16 +49,19 @@ def files(few: int, many: int) -> Iterator[Comparison]:
             yield Comparison(what, contenders, [ratio], unit=unit, warm_up=False)
 
 
-def classes(options: Options) -> Comparison:
+def classes(options: Options) -> Iterator[Comparison]:
     """An epoch of ResNet-32 with more and more classes."""
     batch_size, steps = (4, 2) if options.quick else (128, 4)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     loops = {
-        f"{k:,} classes": LtcoreLoop(Task("resnet32", 32, batch_size, steps, device, classes=k))
+        f"{k:,} classes": partial(
+            LtcoreLoop, Task("resnet32", 32, batch_size, steps, device, classes=k)
+        )
         for k in (10, 100, 1000)
     }
     ratios = [Ratio(name, "10 classes") for name in loops if name != "10 classes"]
-    return Comparison("epoch of resnet32", loops, ratios)
+    with in_processes(loops) as contenders:
+        yield Comparison("epoch of resnet32", contenders, ratios)
 
 
 def ranks(options: Options) -> Comparison:

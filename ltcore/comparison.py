@@ -225,8 +225,8 @@ class Setting:
         """
         common: dict[str, set[Seeds]] = {}
         for (backbone, _), cell in self.cells.items():
-            if not cell.runs[0].published:
-                seeds = {run.seeds for run in cell.runs}
+            seeds = {run.seeds for run in cell.runs if not run.published}
+            if seeds:
                 common[backbone] = common.get(backbone, seeds) & seeds
         return frozenset(backbone for backbone, seeds in common.items() if len(seeds) > 1)
 

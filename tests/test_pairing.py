@@ -294,7 +294,7 @@ def test_tests_of_models_are_needed_where_seeds_do_not_decide(seeds, tested, int
     assert {pair.backbone for pair in every.settings[0].pairs} == {"resnet", "vit"}
     assert every.settings[0].inseparable == needed.settings[0].inseparable
     assert every.settings[0].gains == needed.settings[0].gains
-    for name in ("table", "markdown", "latex", "csv"):
+    for name in ("table", "markdown", "latex", "csv", "html"):
         reporter = builtin_reporter(name)()
         assert reporter.render(every) == reporter.render(needed)
 
@@ -308,6 +308,30 @@ def test_a_table_of_three_seeds_says_that_its_mark_comes_from_seeds():
     assert "by the exact McNemar test of the two trained models" in one_seed
 
 
+def notes_of(runs):
+    """What a table says below itself of its marks, on one line."""
+    text = " ".join(builtin_reporter("table")().render(compare(runs)).split())
+    assert "~" in text
+    return text
+
+
 def test_published_accuracies_do_not_make_seeds_differ():
-    runs = [*grid({None: (1, 2)}), run_of("equalization", "vit", seed=9, origin="accuracies")]
+    published = run_of("equalization", "vit", seed=9, origin="accuracies")
+    runs = [*grid({None: (1, 2, 3)}), published]
     assert backbones_tested(runs) == set()
+    notes = notes_of(runs)
+    assert "by the t interval of the" in notes
+    assert "by Newcombe's interval" in notes
+
+
+def test_a_cell_of_a_published_and_a_trained_run_counts_by_the_trained_one():
+    published = run_of("focal", "vit", seed=1, origin="accuracies")
+    runs = [*grid({None: (2, 3), ("vit", "focal"): (2,)}), published]
+    assert backbones_tested(runs) == {"vit"}
+
+
+def test_a_table_of_losses_without_a_seed_in_common_says_so():
+    losses = ("cross_entropy", "focal", "ldam")
+    notes = notes_of([run_of(loss, seed=seed) for seed, loss in enumerate(losses)])
+    assert "they have no seed in common" in notes
+    assert "t interval" not in notes

@@ -60,7 +60,7 @@ def command_line() -> NoReturn:
     Where no plugin was loaded, which may have threads and exit hooks of its own, the process ends
     without taking module after module down: that would take a report a tenth of its time.
     """
-    code = main()
+    code = main(own_process=True)
     if "ltcore.plugins" in sys.modules:
         sys.exit(code)
     for stream in (sys.stdout, sys.stderr):
@@ -72,11 +72,12 @@ def command_line() -> NoReturn:
     os._exit(code)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, *, own_process: bool = False) -> int:
     """Run the command line in this process.
 
     Args:
         argv: the arguments without the program's name; those of the process where None.
+        own_process: the process does nothing else, so that a run may settle how it keeps memory.
 
     Returns:
         The exit code: 0 done, 1 the run failed, 2 wrong command line, spec or plugin, 3 unreadable
@@ -87,7 +88,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         try:
-            code = cli.main(arguments, prog_name="ltcore", standalone_mode=False)
+            known = {"own_process": own_process}
+            code = cli.main(arguments, prog_name="ltcore", standalone_mode=False, obj=known)
         except click.ClickException as error:
             error.show()
             return error.exit_code if isinstance(error, click.UsageError) else 1

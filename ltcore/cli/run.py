@@ -71,7 +71,8 @@ def command(
         from ltcore.running.start import Options, finished_results, refuse_running_elsewhere, tidy
 
         resolved, catalogue = resolve_from(spec, overrides)
-        chosen = Options(**options, own_process=True)
+        context = click.get_current_context().obj or {}  # none where another command calls this
+        chosen = Options(**options, own_process=context.get("own_process", False))
         results = None if chosen.force else finished_results(resolved, out, catalogue)
         if results is None and nproc > 1:
             refuse_running_elsewhere(resolved, out)

@@ -29,6 +29,10 @@ _CLOSE_NOTE = (
     f"{CLOSE} not separable from the best of its column: by {{test}} of the two trained "
     f"models after Holm's correction over its column's tests, m = {{m}} (one seed); {_BY_SEEDS}"
 )
+_NO_SEED_NOTE = (
+    f"{CLOSE} not separable from the best of its column: they have no seed in common, and models "
+    "of other seeds are not tested against each other"
+)
 _UNPAIRED_NOTE = (
     f"{CLOSE} not separable from the best of its column by Newcombe's interval, which takes the "
     "two as tested on different images: there are no predictions to pair"
@@ -116,8 +120,14 @@ class AccuracyTables:
             low, high = family
             test = "the exact McNemar test" if self._metric.name == "top1" else "paired bootstrap"
             yield _CLOSE_NOTE.format(test=test, m=low if low == high else f"{low} to {high}")
-        elif shown:
-            yield _UNPAIRED_NOTE if "§" in used else _CLOSE_BY_SEEDS_NOTE
+            return
+        by_seeds = not setting.repeated_backbones.isdisjoint(shown)
+        if by_seeds:
+            yield _CLOSE_BY_SEEDS_NOTE
+        if shown and "§" in used:
+            yield _UNPAIRED_NOTE
+        elif shown and not by_seeds:
+            yield _NO_SEED_NOTE
 
     @property
     def _metric(self) -> MetricInfo:

@@ -39,7 +39,8 @@ class ResNet32(nn.Module):
     A 3 x 3 convolution, three stages of five blocks with 16, 32 and 64 channels, the mean over
     all places, a linear layer. Convolutions are drawn from He et al.'s normal distribution
     (fan-in). The names of parameters are those of the code that most long-tailed numbers on CIFAR
-    come from, so that its state dicts load.
+    come from, so that its state dicts load. What norms give is changed in place: a hook that keeps
+    features belongs on a block.
 
     Args:
         num_classes: K.

@@ -54,10 +54,10 @@ class _FocalLosses(torch.autograd.Function):
         -dl/do  = (1 - p_y)^gamma (1 - p_y - gamma p_y log p_y)
         do/dz_y = 1,    do/dz_j = -e^{z_j} / sum_{k != y} e^{z_k}
 
-    None of them cancels or overflows, nor does the difference in dl/do, of two terms of one sign;
-    1 - p_y as a difference would be 0 in float32 where p_y is within 6e-8 of 1. The derivative is
-    written out because autograd's way back, through a dozen operations, takes longer than all of
-    this.
+    None of them cancels or overflows, nor does -dl/do: 1 - p_y and -gamma p_y log p_y are both at
+    least 0. 1 - p_y as a difference would be 0 in float32 where p_y is within 6e-8 of 1. The
+    derivative is written out because autograd's way back, through a dozen operations, takes longer
+    than all of this.
     """
 
     @staticmethod
