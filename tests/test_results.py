@@ -269,3 +269,20 @@ def test_a_kill_at_any_moment_leaves_no_partial_file(tmp_path):
         assert not path.exists() or ltcore.read_results(path).verified
     ltcore.write_results(results(), path)
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "prefix", ["", "tête ", "日本 "], ids=["ascii", "two bytes", "three bytes"]
+)
+def test_strings_take_as_many_bytes_as_the_longest_has(tmp_path, prefix):
+    narrow = results()
+    ids = np.array([f"{prefix}{name}" for name in narrow.test.id])
+    files = []
+    for number, of in enumerate((ids, ids.astype("U300"), ids[::-1][::-1])):
+        test = replace(narrow.test, id=of)
+        path = ltcore.write_results(replace(narrow, test=test), tmp_path / f"{number}.h5")
+        assert ltcore.read_results(path).test.id.tolist() == ids.tolist()
+        with h5py.File(path) as file:
+            assert file["test/id"].dtype.itemsize == max(len(name.encode()) for name in ids)
+        files.append(path.read_bytes())
+    assert len(set(files)) == 1
