@@ -218,29 +218,6 @@ class Setting:
     inseparable: Mapping[tuple[str, str, str], frozenset[str]] = field(default_factory=dict)
 
     @property
-    def repeated_backbones(self) -> frozenset[str]:
-        """Those whose losses have two seeds or more in common.
-
-        What is said of their losses comes from the seeds, not from tests of single models.
-        """
-        common: dict[str, set[Seeds]] = {}
-        for (backbone, _), cell in self.cells.items():
-            seeds = {run.seeds for run in cell.runs if not run.published}
-            if seeds:
-                common[backbone] = common.get(backbone, seeds) & seeds
-        return frozenset(backbone for backbone, seeds in common.items() if len(seeds) > 1)
-
-    def tests_a_family(self, metric: str) -> tuple[int, int] | None:
-        """Over how few and how many tests of a metric p was corrected; None where none decides."""
-        repeated = self.repeated_backbones
-        sizes = [
-            pair.family
-            for pair in self.pairs
-            if pair.metric == metric and pair.backbone not in repeated
-        ]
-        return (min(sizes), max(sizes)) if sizes else None
-
-    @property
     def trained_losses(self) -> tuple[str, ...]:
         """The losses, without the further rows of adjusted logits."""
         cells = (cell for cell in self.cells.values() if not cell.adjusted)

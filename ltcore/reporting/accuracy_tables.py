@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ltcore.comparison import Cell, Setting
 from ltcore.measures import NO_MEAN, Mean, Means, MetricInfo
+from ltcore.reporting.repetition import family_sizes, repeated_backbones
 from ltcore.reporting.text_tables import CLOSE, Column, Row, TextTable, Value, Writer
 
 NO_RUN = "no run"
@@ -115,13 +116,13 @@ class AccuracyTables:
             for (backbone, view, metric), losses in setting.inseparable.items()
             if losses and metric == self._metric.name and view in self.columns
         ]
-        family = setting.tests_a_family(self._metric.name)
+        family = family_sizes(setting, self._metric.name)
         if shown and family:
             low, high = family
             test = "the exact McNemar test" if self._metric.name == "top1" else "paired bootstrap"
             yield _CLOSE_NOTE.format(test=test, m=low if low == high else f"{low} to {high}")
             return
-        by_seeds = not setting.repeated_backbones.isdisjoint(shown)
+        by_seeds = not repeated_backbones(setting).isdisjoint(shown)
         if by_seeds:
             yield _CLOSE_BY_SEEDS_NOTE
         if shown and "§" in used:

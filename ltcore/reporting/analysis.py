@@ -30,7 +30,7 @@ class Analysis:
             differences. Takes a second or so for some dozens of files.
         pairs: test each run against the baseline and the best (``key``), or all against all. Or
             the first only where it is ``needed``: not on repeated backbones
-            (:attr:`ltcore.comparison.Setting.repeated_backbones`).
+            (:func:`ltcore.reporting.repetition.repeated_backbones`).
         baseline: the loss that gains are over.
         thresholds: ``(100, 20)`` makes the views ``many`` (of classes with more than 100 training
             images), ``medium`` and ``few`` (less than 20) anew, whatever the files hold.

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from ltcore.comparison import Setting
 from ltcore.differences import ENOUGH_SEEDS, Difference, Pair
+from ltcore.reporting.repetition import family_sizes
 from ltcore.reporting.text_tables import (
     NO_VALUE,
     Column,
@@ -83,7 +84,7 @@ class DifferenceTables:
         if not gains:
             return
         yield from self.scopes(gains)
-        family = setting.tests_a_family(metric)
+        family = family_sizes(setting, metric)
         if family:
             low, high = family
             m = low if low == high else f"{low} to {high}"

@@ -23,6 +23,7 @@ from ltcore.reporting.grouping import Group, group
 from ltcore.reporting.pairing import pairs_of
 from ltcore.reporting.published import published_in
 from ltcore.reporting.reading import Reading, Source
+from ltcore.reporting.repetition import repeated_backbones
 
 if TYPE_CHECKING:
     from ltcore.reporting.reference import Reference
@@ -127,7 +128,7 @@ def _compared(of_setting: Group, analysis: Analysis) -> Group:
     """The group, its setting with the tests and differences between its runs."""
     cells, evidence = of_setting.setting.cells, of_setting.evidence
     if analysis.pairs == "needed":
-        repeated = of_setting.setting.repeated_backbones
+        repeated = repeated_backbones(of_setting.setting)
         evidence = {place: runs for place, runs in evidence.items() if place[0] not in repeated}
     pairs = pairs_of(evidence, analysis)
     setting = replace(
