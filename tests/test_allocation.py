@@ -104,6 +104,7 @@ def test_after_the_first_step_memory_is_kept():
         {"MALLOC_MMAP_THRESHOLD_": "1000000"},
         {"MALLOC_TRIM_THRESHOLD_": "131072"},
         {"GLIBC_TUNABLES": "glibc.malloc.mmap_threshold=1000000"},
+        {"GLIBC_TUNABLES": "glibc.malloc.perturb=0"},
     ],
 )
 def test_what_the_environment_says_of_malloc_stands(environment):

@@ -1,7 +1,7 @@
 """How the C library keeps the memory that each step of training on the CPU takes and lets go.
 
 glibc gives the memory of large tensors back to the system when they are freed, and the system fills
-it with zeros when the next step asks for it again, page by page: a tenth to a third of a step. What
+it with zeros when the next step asks for it again, page by page: up to a quarter of a step. What
 the main thread frees is kept here, and used again as it is. The price is that gaps between tensors
 of many sizes are kept as well, so that a run of large images may take more memory at its peak.
 """
@@ -35,7 +35,7 @@ def keeping_memory(between_steps: Callable[[_State], None]) -> Callable[[_State]
 
     It changes no number, and holds for the rest of the process: for one that does nothing but this
     run. Nothing changes under another C library, or where the environment says how glibc is to do:
-    ``MALLOC_TRIM_THRESHOLD_=131072`` leaves all as it was.
+    ``GLIBC_TUNABLES=glibc.malloc.perturb=0``, its default, leaves all as it was.
 
     Args:
         between_steps: called with what it is given.
