@@ -14,7 +14,7 @@ from ltcore.errors import SpecError
 from ltcore.predictions import Predictions
 from ltcore.reporting.analysis import Analysis
 from ltcore.reporting.evaluation import evaluate
-from ltcore.reporting.evidence import Evidence, in_id_order
+from ltcore.reporting.evidence import Evidence, in_id_order, packed
 from ltcore.reporting.pairing import pair_of, replicates_of
 from ltcore.results import Outcome
 
@@ -67,8 +67,12 @@ def ensemble_of(
         if view not in images.views or all(images.agree(item.images, view) for item in members)
     }
     run = replace(members[0].run, name=NAME, loss=NAME, path=None, metrics=metrics)
-    packed = np.packbits(evaluation.correct)
-    mixture = replace(members[0], run=run, packed=packed, replicates=evaluation.replicates)
+    mixture = replace(
+        members[0],
+        run=run,
+        packed=packed(evaluation.correct),
+        replicates=evaluation.replicates,
+    )
     warnings = []
     if len(priors) > 1:
         (one, a_file), (other, other_file) = sorted(priors.items())[:2]

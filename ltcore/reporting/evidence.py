@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from ltcore.comparison import Run
 from ltcore.predictions import Predictions, ascend, found_once
 from ltcore.reporting.bootstrap import Resampling
 from ltcore.reporting.labels import Named
+
+if TYPE_CHECKING:
+    from ltcore.reporting.gathering import SettingKey
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Images:
         """A bit for each image, the first the highest: whether it is in the view."""
         if view not in self._members:
             among = _is_among(self.views[view], len(self.label))
-            self._members[view] = _as_bits(np.packbits(among))
+            self._members[view] = int.from_bytes(packed(among), "big")
         return self._members[view]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -62,7 +65,8 @@ class Evidence:
     """One run and, of each image, whether it is right.
 
     Attributes:
-        run: the run.
+        run: the run; its components go by their bare names until those of all runs are known.
+        setting: what it may be compared in.
         backbone, loss: its components with their parameters.
         images: that it was tested on.
         packed: whether each is right, eight to a byte.
@@ -70,20 +74,21 @@ class Evidence:
     """
 
     run: Run
+    setting: SettingKey
     backbone: Named
     loss: Named
     images: Images
-    packed: NDArray[np.uint8]
+    packed: bytes
     replicates: Mapping[tuple[str, str], NDArray[np.float64]]
 
     @property
     def correct(self) -> NDArray[np.bool_]:
         """(N,) whether each image's prediction is its label."""
-        return np.unpackbits(self.packed, count=len(self.images.label)).view(np.bool_)
+        return _unpacked(self.packed, len(self.images.label))
 
     def correct_bits(self, view: str) -> int:
         """The same as bits of an integer, in one view: counted many times as fast."""
-        return _as_bits(self.packed) & self.images.members(view)
+        return int.from_bytes(self.packed, "big") & self.images.members(view)
 
 
 def correct_in(evidence: Iterable[Evidence], view: str) -> NDArray[np.bool_]:
@@ -134,5 +139,10 @@ def _is_among(indices: NDArray[np.int64], n: int) -> NDArray[np.bool_]:
     return members
 
 
-def _as_bits(packed: NDArray[np.uint8]) -> int:
-    return int.from_bytes(packed.tobytes(), "big")
+def packed(images: NDArray[np.bool_]) -> bytes:
+    """Whether each of (N,) images is meant, eight to a byte: an array takes thrice as much."""
+    return np.packbits(images).tobytes()
+
+
+def _unpacked(packed: bytes, n: int) -> NDArray[np.bool_]:
+    return np.unpackbits(np.frombuffer(packed, dtype=np.uint8), count=n).view(np.bool_)

@@ -9,7 +9,8 @@ import signal
 import struct
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import BinaryIO, NoReturn, TypeVar
 
 _Item = TypeVar("_Item")
@@ -29,6 +30,14 @@ def forks_for(items: int) -> int:
     return several if several > 1 else 0
 
 
+def letting_go(items: Iterable[_Item]) -> Iterator[_Item]:
+    """Each item in turn; those that were given are not kept."""
+    left = deque(items)
+    del items
+    while left:
+        yield left.popleft()
+
+
 class Forks(Iterator[bytes]):
     """Each thing's result, in the order of the things; the forks begin at once.
 
@@ -43,7 +52,7 @@ class Forks(Iterator[bytes]):
 
     def __init__(self, work: Callable[[_Item], bytes], items: Sequence[_Item], forks: int) -> None:
         self._work = work
-        self._items = enumerate(items)
+        self._items = enumerate(letting_go(items))
         self._forks = forks
         self._workers: list[_Worker] = []
         try:

@@ -14,7 +14,7 @@ from ltcore.reporting.evidence import Evidence
 from ltcore.reporting.labels import Named, parameters_of, tell_apart
 
 if TYPE_CHECKING:
-    from ltcore.reporting.entries import Entry, SettingKey
+    from ltcore.reporting.gathering import SettingKey
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,20 +37,20 @@ class Group:
         return [item for runs in self.evidence.values() for item in runs]
 
 
-def group(entries: Sequence[Entry], metrics: Collection[str]) -> list[Group]:
+def group(evidence: Sequence[Evidence], metrics: Collection[str]) -> list[Group]:
     """Group runs by training set and recipe, and average their metrics: seeds first."""
-    backbones = tell_apart(entry.backbone for entry in entries)
-    losses = tell_apart(entry.loss for entry in entries)
+    backbones = tell_apart(item.backbone for item in evidence)
+    losses = tell_apart(item.loss for item in evidence)
     grouped: dict[SettingKey, dict[tuple[str, str], list[Evidence]]] = defaultdict(
         lambda: defaultdict(list)
     )
-    for entry in entries:
-        adjustment = entry.run.adjustment
-        backbone = backbones[entry.backbone]
-        loss = losses[entry.loss] + (f" {adjustment.label}" if adjustment else "")
-        run = replace(entry.run, backbone=backbone, loss=loss)
-        grouped[entry.setting][backbone, loss].append(
-            Evidence(run, entry.backbone, entry.loss, entry.images, entry.packed, entry.replicates)
+    for item in evidence:
+        run, adjustment = item.run, item.run.adjustment
+        backbone = backbones[item.backbone]
+        loss = losses[item.loss] + (f" {adjustment.label}" if adjustment else "")
+        named = (run.backbone, run.loss) == (backbone, loss)
+        grouped[item.setting][backbone, loss].append(
+            item if named else replace(item, run=replace(run, backbone=backbone, loss=loss))
         )
     labels = _labels(grouped)
     in_order = sorted(grouped, key=lambda key: (key.train, labels[key]))

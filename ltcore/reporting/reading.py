@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 import os
 import pickle
-from collections.abc import Container, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import Any, Self
 
 from ltcore.comparison import Adjustment
 from ltcore.errors import NonFiniteError, ResultsFileError
@@ -17,15 +17,11 @@ from ltcore.reporting.analysis import Analysis
 from ltcore.reporting.details import details_of
 from ltcore.reporting.evaluation import evaluate
 from ltcore.reporting.evidence import Evidence, Images, in_id_order
-from ltcore.reporting.forks import Forks
+from ltcore.reporting.forks import Forks, letting_go
 from ltcore.reporting.scored import Scored, scored
+from ltcore.reporting.sharing import Shared
 from ltcore.results import Outcome, Results
 from ltcore.results_files import read_outcome
-
-if TYPE_CHECKING:
-    from ltcore.reporting.entries import Entry
-
-_Value = TypeVar("_Value", bound=Hashable)
 
 Source = str | os.PathLike[str] | Results
 
@@ -49,20 +45,18 @@ class _Read:
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
-    """What is kept of one source."""
+class _Told:
+    """What a reader must know of one source."""
 
     name: str
-    entries: tuple[Entry, ...]
     warnings: tuple[str, ...]
     error: ResultsFileError | None
-    source: Source | None
 
 
 class Reading:
     """Reads sources, and keeps what a comparison needs of them.
 
-    Forks begin at once, the process itself when :meth:`entries` asks for what was read. A plugin's
+    Forks begin at once, the process itself when :meth:`evidence` asks for what was read. A plugin's
     metrics, which may use threads, are computed in the process alone.
 
     Args:
@@ -74,15 +68,19 @@ class Reading:
     def __init__(self, sources: Iterable[Source], analysis: Analysis, forks: int = 0) -> None:
         self.analysis = analysis
         self._names: dict[object, str] = {}
-        self._kept: dict[object, _Kept] = {}
+        self._found: dict[object, tuple[Evidence, ...]] = {}
+        self._told: dict[object, _Told] = {}
+        self._sources: dict[object, Source] = {}
         self._images: dict[Images, Images] = {}
-        self._shared: dict[Hashable, Any] = {}
+        self._shared = Shared(metrics=analysis.top1_alone)
         self._places: Iterable[_Place] = self._new(sources)
         self._parcels = _Parcels()
         self._forks: Forks | None = None
         if forks and not analysis.offered:
-            self._places = places = tuple(self._places)
+            places = tuple(self._places)
+            self._places = letting_go(places)
             self._forks = Forks(lambda each: self._parcels.pack(self._read(each)), places, forks)
+            self._names = {}  # all are known
 
     def __enter__(self) -> Self:
         return self
@@ -91,41 +89,37 @@ class Reading:
         if self._forks is not None:
             self._forks.close()
 
-    def entries(self) -> list[Entry]:
+    def evidence(self) -> list[Evidence]:
         """Read every source to its end; what is returned is kept here no longer."""
         for place in self._places:
             if self._forks is None:
                 self._keep(place, self._read(place))
             else:
                 self._keep(place, self._parcels.unpack(next(self._forks)))
-        self._places = ()
-        found = [entry for kept in self._kept.values() for entry in kept.entries]
+        found = [item for of_source in self._found.values() for item in of_source]
+        self._names = {}
         if not self.analysis.ensemble:  # which reads them again
-            self._kept = {
-                identity: replace(kept, entries=())
-                for identity, kept in self._kept.items()
-                if kept.warnings or kept.error
-            }
+            self._found = {}
         return found
 
     def again(self, member: Evidence) -> Outcome:
         """The outcome that a member's row was made of, read once more."""
-        source = next(
-            kept.source
-            for kept in self._kept.values()
-            for entry in kept.entries
-            if entry.packed is member.packed and kept.source is not None
+        identity = next(
+            identity
+            for identity, of_source in self._found.items()
+            for item in of_source
+            if item.run.metrics is member.run.metrics
         )
-        outcome, _ = self._outcome(source)
+        outcome, _ = self._outcome(self._sources[identity])
         return outcome if member.run.adjustment is None else adjusted(outcome, self.analysis)[0]
 
     def unreadable(self) -> dict[str, ResultsFileError]:
         """Path -> cause, by path."""
-        return {kept.name: kept.error for kept in self._by_name() if kept.error is not None}
+        return {told.name: told.error for told in self._by_name() if told.error is not None}
 
     def warnings(self) -> tuple[str, ...]:
         """By path."""
-        return tuple(text for kept in self._by_name() for text in kept.warnings)
+        return tuple(text for told in self._by_name() for text in told.warnings)
 
     def _new(self, sources: Iterable[Source]) -> Iterator[_Place]:
         """Each source once; of two spellings of one path the smaller, whichever comes first."""
@@ -151,53 +145,28 @@ class Reading:
             return _Read(error=error)
 
     def _keep(self, place: _Place, read: _Read) -> None:
-        """Make entries of runs; the models that this takes are imported while forks read."""
-        from ltcore.reporting.entries import entry_of
+        """Make evidence of runs; the models that this takes are imported while forks read."""
+        from ltcore.reporting.gathering import evidence_of
 
-        entries: list[Entry] = []
+        found: list[Evidence] = []
         warnings, error = list(read.warnings), read.error
         try:
             for run in read.runs:
-                entries.append(self._sharing(entry_of(run)))
-                warnings += _doubts(run, entries[-1])
+                path = None if run.path is None else place.name  # the string that is there already
+                found.append(evidence_of(run, self._shared, path))
+                warnings += _doubts(run, found[-1])
         except ResultsFileError as not_valid:
-            entries, warnings, error = [], [], not_valid
-        self._kept[place.identity] = _Kept(
-            place.name,
-            tuple(entries),
-            tuple(f"{place.name}: {warning}" for warning in warnings),
-            error,
-            place.source if self.analysis.ensemble else None,  # else results in memory are let go
-        )
+            found, warnings, error = [], [], not_valid
+        self._found[place.identity] = tuple(found)
+        self._told.pop(place.identity, None)
+        if warnings or error:
+            texts = tuple(f"{place.name}: {warning}" for warning in warnings)
+            self._told[place.identity] = _Told(place.name, texts, error)
+        if self.analysis.ensemble:  # else results in memory are let go
+            self._sources[place.identity] = place.source
 
-    def _sharing(self, entry: Entry) -> Entry:
-        """The same entry; what other runs have too is theirs, so that thousands take little."""
-        run, once = entry.run, self._once
-        metrics = {once(view): of for view, of in run.metrics.items()}
-        if self.analysis.top1_alone:  # else hardly any two are equal
-            metrics = {view: once(of) for view, of in metrics.items()}
-        return replace(
-            entry,
-            setting=once(entry.setting),
-            backbone=once(entry.backbone),
-            loss=once(entry.loss),
-            images=once(entry.images),
-            run=replace(
-                run,
-                dataset=once(run.dataset),
-                seeds=once(run.seeds),
-                environment=once(run.environment),
-                metrics=metrics,
-            ),
-        )
-
-    def _once(self, value: _Value) -> _Value:
-        """The first of equal values."""
-        first: _Value = self._shared.setdefault(value, value)
-        return first
-
-    def _by_name(self) -> list[_Kept]:
-        return sorted(self._kept.values(), key=lambda kept: kept.name)
+    def _by_name(self) -> list[_Told]:
+        return sorted(self._told.values(), key=lambda told: told.name)
 
     def _outcome(self, source: Source) -> tuple[Outcome, str]:
         """A run's outcome and spec, its images in the order of ids: no digit depends on another."""
@@ -218,15 +187,15 @@ class Reading:
         return scored(outcome, spec, evaluation, adjustment, details)
 
 
-def _doubts(run: Scored, entry: Entry) -> Iterator[str]:
+def _doubts(run: Scored, evidence: Evidence) -> Iterator[str]:
     """What a reader must know of adjusted logits."""
     adjustment = run.adjustment
     if adjustment is None:
         return
     if any(adjustment.tau or ()) and run.reweighted:
         yield (
-            f"{entry.run.loss} makes up for the class prior already; adjusting its logits does so "
-            "twice"
+            f"{evidence.run.loss} makes up for the class prior already; adjusting its logits does "
+            "so twice"
         )
     if adjustment.crossfitted:
         yield (
@@ -242,7 +211,16 @@ def _place_of(source: Source) -> _Place:
         path = source.path
     else:
         return _Place(source, object(), source.name)
-    return _Place(source, os.path.normcase(path.absolute()), str(path))
+    name, identity = str(path), os.path.normcase(_below_here(path))
+    # Of equal strings one is kept: there may be thousands.
+    name = source if isinstance(source, str) and name == source else name
+    return _Place(source, name if identity == name else identity, name)
+
+
+def _below_here(path: Path) -> Path:
+    """What lies in the working directory, by its path from there; the rest as it is."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_absolute() and path.is_relative_to(here) else path
 
 
 class _Parcels:

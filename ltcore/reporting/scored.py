@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ltcore.comparison import Adjustment, Details, Environment
 from ltcore.measures import Metrics
 from ltcore.reporting.environments import environment_of
 from ltcore.reporting.evaluation import Evaluation, Replicates
-from ltcore.reporting.evidence import Images
+from ltcore.reporting.evidence import Images, packed
 from ltcore.results import Outcome
 from ltcore.splits import Classes
 
@@ -29,7 +26,7 @@ class Scored:
         classes: names, training counts and groups.
         environment: what it was computed with.
         metrics, images, replicates: of its evaluation.
-        packed: (N/8,) whether each image is right, eight to a byte.
+        packed: whether each image is right, eight to a byte.
         adjustment: what was done to its logits.
         details: where they were asked for; without the spec.
     """
@@ -46,7 +43,7 @@ class Scored:
     metrics: Mapping[str, Metrics]
     images: Images
     replicates: Replicates
-    packed: NDArray[np.uint8]
+    packed: bytes
     adjustment: Adjustment | None
     details: Details | None
 
@@ -86,7 +83,7 @@ def scored(
         metrics=evaluation.metrics,
         images=evaluation.images,
         replicates=evaluation.replicates,
-        packed=np.packbits(evaluation.correct),
+        packed=packed(evaluation.correct),
         adjustment=adjustment,
         details=details,
     )

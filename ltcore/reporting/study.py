@@ -61,7 +61,7 @@ def comparison_of(reading: Reading) -> Comparison:
     references = _loaded(analysis.references)
     groups = [
         _compared(of_setting, analysis)
-        for of_setting in group(reading.entries(), analysis.known_metrics)
+        for of_setting in group(reading.evidence(), analysis.known_metrics)
     ]
     controls, refused = controls_of(groups, analysis)
     members = [item for of_setting in groups for item in of_setting.members]

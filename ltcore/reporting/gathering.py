@@ -9,15 +9,13 @@ import hashlib
 import json
 from dataclasses import dataclass, replace
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ltcore.comparison import Balance, Run
 from ltcore.components import Backbone
 from ltcore.reporting.evaluation import Replicates
-from ltcore.reporting.evidence import Images
+from ltcore.reporting.evidence import Evidence
 from ltcore.reporting.labels import Named, Parameters, outcome_of, parameters_of
 from ltcore.reporting.scored import Scored
+from ltcore.reporting.sharing import Shared
 from ltcore.results_files import parsed_spec
 from ltcore.spec import ComponentRef
 
@@ -25,6 +23,7 @@ from ltcore.spec import ComponentRef
 _OF_EVERY_BACKBONE = frozenset(Backbone.model_fields)
 # Where a data set lies and how it is read; its images are known by their ids.
 _OF_NO_OUTCOME = frozenset({"root", "workers"})
+_NO_REPLICATES: Replicates = {}  # one for all
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,30 +50,13 @@ class SettingKey:
         return f"{max(self.class_counts) / fewest:g}" if fewest else "inf"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A run whose components are not yet told apart from others of their names.
+def evidence_of(scored: Scored, shared: Shared, path: str | None) -> Evidence:
+    """Take from a run all that a comparison needs; its components go by their bare names.
 
-    Attributes:
-        setting: what it may be compared in.
-        backbone, loss: with their parameters.
-        run: under the components' bare names.
-        images: that it was tested on.
-        packed: whether each is right, eight to a byte.
-        replicates: of its metrics.
-    """
-
-    setting: SettingKey
-    backbone: Named
-    loss: Named
-    run: Run
-    images: Images
-    packed: NDArray[np.uint8]
-    replicates: Replicates
-
-
-def entry_of(scored: Scored) -> Entry:
-    """Take from a run all that a comparison needs.
+    Args:
+        scored: the run.
+        shared: what runs before have too.
+        path: of its file.
 
     Raises:
         ResultsFileError: its spec is not valid.
@@ -97,26 +79,35 @@ def entry_of(scored: Scored) -> Entry:
     details = scored.details
     if details is not None:
         details = replace(details, spec=json.loads(spec.to_json()))
+    setting = shared.once(setting)
+    own = shared.once(_named(spec.backbone, without=_OF_EVERY_BACKBONE))
+    loss = shared.once(_named(spec.loss))
     run = Run(
         name=scored.name,
-        dataset=spec.dataset.name,
-        backbone=spec.backbone.name,
-        loss=spec.loss.name,
+        dataset=setting.dataset[0],
+        backbone=own[0],
+        loss=loss[0],
         seed=spec.seed,
-        seeds=seeds,
+        seeds=shared.once(seeds),
         train=setting.train,
-        path=scored.path,
+        path=path,
         verified=scored.verified,
         chosen_on_test=scored.chosen_on_test,
         published=scored.published,
-        metrics=scored.metrics,
-        adjustment=scored.adjustment,
+        metrics=shared.by_view(scored.metrics),
+        adjustment=shared.once(scored.adjustment),
         details=details,
-        environment=scored.environment,
+        environment=shared.once(scored.environment),
     )
-    own = _named(spec.backbone, without=_OF_EVERY_BACKBONE)
-    loss = _named(spec.loss)
-    return Entry(setting, own, loss, run, scored.images, scored.packed, scored.replicates)
+    return Evidence(
+        run=run,
+        setting=setting,
+        backbone=own,
+        loss=loss,
+        images=shared.once(scored.images),
+        packed=scored.packed,
+        replicates=scored.replicates or _NO_REPLICATES,
+    )
 
 
 def _named(component: ComponentRef, *, without: frozenset[str] = frozenset(), **more: int) -> Named:
