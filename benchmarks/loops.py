@@ -57,7 +57,7 @@ class LtcoreLoop:
         self.forward: nn.Module = self.model
         self.between_steps: Callable[[TrainingState], None] = self._stop_after_the_last
         if task.device.type == "cpu":
-            self.between_steps = keeping_memory(self._stop_after_the_last)
+            self.between_steps = keeping_memory(self._stop_after_the_last, self.model.parameters())
         if cuda_graphs:
             self.forward = graphed(self.model, self.settings, task.size, task.device)
 

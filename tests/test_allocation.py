@@ -60,6 +60,46 @@ ltcore.run(json.load(open(sys.argv[1])), out=sys.argv[2])
 faults(lambda: None)
 print(faults(lambda: None))
 """
+GRADIENTS = """
+import torch
+from torch import nn
+from ltcore.running.allocation import keeping_memory
+
+def trained(keeps):
+    "The weights of two steps, and of each step where the gradients of the used ones lie."
+    torch.manual_seed(0)
+    model = nn.ModuleDict({
+        "small": nn.Conv2d(3, 8, 3, bias=False),
+        "large": nn.Linear(8, 20_000, bias=False),
+        "idle": nn.Linear(2, 2),
+        "frozen": nn.Linear(8, 8).requires_grad_(False),
+        "sparse": nn.Embedding(10, 8, sparse=True),
+    }).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    between_steps = keeping_memory(lambda _: None, model.parameters() if keeps else ())
+    images, places = torch.randn(4, 3, 8, 8).contiguous(memory_format=torch.channels_last), []
+    for _ in range(4):
+        features = model["small"](images).mean(dim=(2, 3)) + model["sparse"](torch.arange(4))
+        logits = model["large"](model["frozen"](features))
+        logits.logsumexp(dim=1).sum().backward()
+        places.append({
+            name: model[name].weight.grad.data_ptr() for name in ("small", "large")
+        })
+        assert model["idle"].weight.grad is model["frozen"].weight.grad is None
+        assert model["sparse"].weight.grad.is_sparse
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        ballast.append(torch.empty(8 * 3 * 9))  # takes the place of what was freed
+        between_steps(None)
+    return [parameter.detach() for parameter in model.parameters()], places
+
+ballast = []
+kept, places = trained(True)
+plain, others = trained(False)
+assert all(torch.equal(*pair) for pair in zip(kept, plain, strict=True))
+_, *later = (each["small"] for each in places)
+print(len(set(later)), len({each["small"] for each in others}))
+"""
 SPEC = {
     "dataset": {"name": "synthetic", "classes": 3, "per_class": 8, "size": 8},
     "transform": {"size": 8},
@@ -71,10 +111,14 @@ PAGES = 4 * 8 * 40_000_000 // os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf
 
 
 def faults_of(code: str, *arguments: object, **environment: str) -> int:
+    return int(output_of(FAULTS + code, *arguments, **environment).split()[-1])
+
+
+def output_of(code: str, *arguments: object, **environment: str) -> str:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
     clean.pop("GLIBC_TUNABLES", None)
     done = subprocess.run(
-        [sys.executable, "-c", FAULTS + code, *map(str, arguments)],
+        [sys.executable, "-c", code, *map(str, arguments)],
         cwd=ROOT,
         env=clean | environment,
         capture_output=True,
@@ -82,7 +126,7 @@ def faults_of(code: str, *arguments: object, **environment: str) -> int:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return int(done.stdout.split()[-1])
+    return done.stdout
 
 
 @pytest.fixture
@@ -95,6 +139,13 @@ def spec(tmp_path):
 @glibc
 def test_after_the_first_step_memory_is_kept():
     assert faults_of(ALONE) < PAGES / 100
+
+
+@glibc
+def test_small_gradients_have_places_of_their_own_and_change_nothing():
+    with_places, without = map(int, output_of(GRADIENTS).split())
+    assert with_places == 1
+    assert without > 1
 
 
 @glibc

@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
 
 _State = TypeVar("_State")
 
@@ -26,12 +29,15 @@ _SETTLED_BY = (
 )
 
 
-def keeping_memory(between_steps: Callable[[_State], None]) -> Callable[[_State], None]:
+def keeping_memory(
+    between_steps: Callable[[_State], None], parameters: Iterable[nn.Parameter] = ()
+) -> Callable[[_State], None]:
     """What is to be called between steps, which first has the process keep its freed memory.
 
     What stays for good, such as the optimiser's state and the kernels that oneDNN makes, comes
     with the first step. Until then large tensors lie apart from it, so that it does not lie
-    scattered between theirs, and they take less memory afterwards.
+    scattered between theirs, and they take less memory afterwards. For the same reason small
+    gradients get places that they keep.
 
     It changes no number, and holds for the rest of the process: for one that does nothing but this
     run. Nothing changes under another C library, or where the environment says how glibc is to do:
@@ -39,6 +45,7 @@ def keeping_memory(between_steps: Callable[[_State], None]) -> Callable[[_State]
 
     Args:
         between_steps: called with what it is given.
+        parameters: whose gradients live from a backward pass to the optimiser's step.
     """
     set_option = _options_of_malloc()
     if set_option is None:
@@ -51,10 +58,26 @@ def keeping_memory(between_steps: Callable[[_State], None]) -> Callable[[_State]
         if not kept:
             set_option(_MMAP_MAX, 0)
             set_option(_TRIM_THRESHOLD, -1)
+            for parameter in parameters:
+                if parameter.requires_grad and parameter.nbytes <= _SMALL:
+                    _keep_gradient_at(torch.empty_like(parameter), parameter)
             kept = True
         between_steps(state)
 
     return after_the_first
+
+
+def _keep_gradient_at(place: Tensor, parameter: nn.Parameter) -> None:
+    """Move each gradient there as soon as it is known; a parameter without one has none."""
+
+    def move(parameter: Tensor) -> None:
+        gradient = parameter.grad
+        if gradient is None or gradient.layout != torch.strided:
+            return
+        if gradient.stride() == place.stride():  # the optimiser's kernels go by it
+            parameter.grad = place.copy_(gradient)
+
+    parameter.register_post_accumulate_grad_hook(move)  # type: ignore[no-untyped-call]
 
 
 def _options_of_malloc() -> Callable[[int, int], Any] | None:

@@ -149,7 +149,9 @@ def _execute(
     )
     between_steps: Callable[[TrainingState], None] = checkpoints.between_steps
     if own_process and device.type == "cpu":
-        between_steps = keeping_memory(between_steps)
+        # those of several ranks lie in the buckets in which they are exchanged
+        parameters = model.parameters() if rank.alone else ()
+        between_steps = keeping_memory(between_steps, parameters)
     blamed = f"{resolved.described('backbone')}, or {resolved.described('loss')},"
     with stop.waiting(), blame(blamed):
         train(
