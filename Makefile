@@ -13,9 +13,8 @@ demo: $(INSTALLED)
 	$(BIN)/ltcore run examples/quickstart.json --set loss=balanced_softmax --out demo-results
 	$(BIN)/ltcore report demo-results/*.h5
 
-# One thread a process: the tests run side by side, and threads of several processes would spin.
 test: $(INSTALLED)
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
+	$(BIN)/pytest -n auto --dist loadfile
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
