@@ -93,10 +93,8 @@ class _Block(nn.Module):
         if not self.new_channels:
             return features
         before = self.new_channels // 2
-        return F.pad(
-            features[:, :, :: self.stride, :: self.stride],
-            (0, 0, 0, 0, before, self.new_channels - before),
-        )
+        subsampled = F.avg_pool2d(features, kernel_size=1, stride=self.stride)  # faster than [::2]
+        return F.pad(subsampled, (0, 0, 0, 0, before, self.new_channels - before))
 
 
 def _relu(sums: Tensor) -> Tensor:
