@@ -39,7 +39,8 @@ class _Worker:
         self._connection, theirs = context.Pipe()
         # no daemon: loaders have processes too
         self._process = context.Process(
-            target=_serve, args=(theirs, build, torch.get_num_threads())
+            target=_serve,
+            args=(theirs, build, torch.get_num_threads(), multiprocessing.get_start_method()),
         )
         self._process.start()
         theirs.close()
@@ -62,8 +63,10 @@ class _Worker:
         self._process.kill()
 
 
-def _serve(connection: Connection, build: Build, threads: int) -> None:
+def _serve(connection: Connection, build: Build, threads: int, start_method: str) -> None:
     torch.set_num_threads(threads)
+    # A loader's workers begin as in any program, not as this process did.
+    multiprocessing.set_start_method(start_method, force=True)
     contender = build()
     connection.send(0.0)
     while True:
