@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import os
+
+# One thread a process, unless said otherwise: tests run side by side, and threads of several
+# processes would spin. What compares a run's bits with another process's needs as many in both.
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy and torch are imported
+
+import importlib
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -15,10 +20,6 @@ import pytest
 
 import ltcore
 from ltcore.plugins import Catalogue, load_plugins
-
-# One thread a process, unless said otherwise: tests run side by side, and threads of several
-# processes would spin. What compares a run's bits with another process's needs as many in both.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 class ToyData(ltcore.Dataset):

@@ -1,6 +1,6 @@
 """A run on the CPU keeps the memory that its steps let go; a program that embeds ltcore does not.
 
-Each test looks at the page faults of a process of its own: memory that was kept has none.
+Most tests look at the page faults of a process of its own: memory that was kept has none.
 """
 
 from __future__ import annotations
@@ -48,6 +48,22 @@ atexit.register(lambda: (faults(lambda: None), print(faults(lambda: None))))
 sys.argv = ["ltcore", "run", sys.argv[1], "--out", sys.argv[2]]
 ltcore.cli.command_line()
 """
+GOES_ON = """
+import os, signal, sys
+import ltcore.running.training as training
+from ltcore.cli import main
+validate = training.predict
+
+def stopped(*arguments, **options):
+    os.kill(os.getpid(), signal.SIGTERM)
+    return validate(*arguments, **options)
+
+training.predict = stopped
+command = ["run", sys.argv[1], "--out", sys.argv[2], "--set", "training.epochs=2"]
+assert main(command, own_process=True) == 75
+training.predict = validate
+print(main(command, own_process=True))
+"""
 IN_PROCESS = """
 from ltcore.cli import main
 assert main(["run", sys.argv[1], "--out", sys.argv[2]]) == 0
@@ -74,14 +90,21 @@ def trained(keeps):
         "idle": nn.Linear(2, 2),
         "frozen": nn.Linear(8, 8).requires_grad_(False),
         "sparse": nn.Embedding(10, 8, sparse=True),
+        "graph": nn.Linear(8, 8, bias=False),
     }).to(memory_format=torch.channels_last)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    model.register_parameter("odd", nn.Parameter(torch.zeros(4, 4).to_sparse()))
+    used = [model[name].weight for name in ("small", "large", "sparse")]
+    optimizer = torch.optim.SGD([*used, model["graph"].weight], lr=0.1)
     between_steps = keeping_memory(lambda _: None, model.parameters() if keeps else ())
+    with torch.inference_mode():  # a run that goes on may begin with validation
+        between_steps(None)
     images, places = torch.randn(4, 3, 8, 8).contiguous(memory_format=torch.channels_last), []
     for _ in range(4):
         features = model["small"](images).mean(dim=(2, 3)) + model["sparse"](torch.arange(4))
-        logits = model["large"](model["frozen"](features))
-        logits.logsumexp(dim=1).sum().backward()
+        logits = model["large"](model["graph"](model["frozen"](features)))
+        logits.logsumexp(dim=1).sum().backward(inputs=used)
+        model["graph"](features.detach()).exp().sum().backward(create_graph=True)
+        assert model["graph"].weight.grad.requires_grad
         places.append({
             name: model[name].weight.grad.data_ptr() for name in ("small", "large")
         })
@@ -91,14 +114,13 @@ def trained(keeps):
         optimizer.zero_grad(set_to_none=True)
         ballast.append(torch.empty(8 * 3 * 9))  # takes the place of what was freed
         between_steps(None)
-    return [parameter.detach() for parameter in model.parameters()], places
+    return [parameter.detach() for parameter in used], places
 
 ballast = []
 kept, places = trained(True)
 plain, others = trained(False)
 assert all(torch.equal(*pair) for pair in zip(kept, plain, strict=True))
-_, *later = (each["small"] for each in places)
-print(len(set(later)), len({each["small"] for each in others}))
+print(*(len({each["small"] for each in found}) for found in (places, others)))
 """
 SPEC = {
     "dataset": {"name": "synthetic", "classes": 3, "per_class": 8, "size": 8},
@@ -146,6 +168,12 @@ def test_small_gradients_have_places_of_their_own_and_change_nothing():
     with_places, without = map(int, output_of(GRADIENTS).split())
     assert with_places == 1
     assert without > 1
+
+
+@glibc
+def test_a_run_that_was_stopped_in_its_validation_goes_on(spec, tmp_path):
+    assert output_of(GOES_ON, spec, tmp_path).split()[-1] == "0"
+    assert len(list(tmp_path.glob("*.h5"))) == 1
 
 
 @glibc

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import pickle
 import tracemalloc
 
@@ -12,6 +13,7 @@ import pytest
 from ltcore.reporting.analysis import Analysis
 from ltcore.reporting.reading import Reading
 from ltcore.reporting.study import compare
+from ltcore.results_files import write_results
 from tests.report_runs import run_of
 
 TOP1 = Analysis(every_metric=False)
@@ -60,3 +62,43 @@ def test_a_runs_metrics_are_a_mapping_like_any_other():
     assert repr(run.metrics) == repr(plain)
     assert "no such view" not in run.metrics
     assert pickle.loads(pickle.dumps(run)) == run == copy.deepcopy(run)
+
+
+@pytest.fixture
+def gone(tmp_path, monkeypatch):
+    """A working directory that was removed."""
+    monkeypatch.chdir(tmp_path)  # and back, afterwards
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    os.chdir(folder)
+    folder.rmdir()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a system that lets go of a working directory")
+@pytest.mark.usefixtures("gone")
+def test_files_are_read_where_the_working_directory_is_gone(tmp_path):
+    path = write_results(run_of(), tmp_path / "run.h5")
+    found = compare([str(path), path, "run.h5"])
+    assert [run.path for run in found.runs] == [str(path)]
+    assert list(found.unreadable) == ["run.h5"]
+
+
+def test_one_name_in_two_working_directories_is_two_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def sources():
+        for seed, folder in enumerate("ab"):
+            os.chdir(tmp_path)
+            (tmp_path / folder).mkdir()
+            os.chdir(folder)
+            write_results(run_of(seed=seed), tmp_path / folder / "run.h5")
+            yield "run.h5"
+            yield tmp_path / folder / "run.h5"
+
+    assert [run.seed for run in compare(sources()).runs] == [0, 1]
+
+
+def test_a_path_is_a_plain_string_whatever_is_given(tmp_path):
+    path = np.str_(write_results(run_of(), tmp_path / "run.h5"))
+    (run,) = compare([path]).runs
+    assert type(run.path) is str

@@ -5,18 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ltcore.comparison import Run
+from ltcore.comparison import Balance, Run
 from ltcore.predictions import Predictions, ascend, found_once
 from ltcore.reporting.bootstrap import Resampling
-from ltcore.reporting.labels import Named
-
-if TYPE_CHECKING:
-    from ltcore.reporting.gathering import SettingKey
+from ltcore.reporting.labels import Named, Parameters
 
 
 @dataclass(frozen=True)
@@ -58,6 +55,30 @@ class Images:
         """Whether both have a view with the same members; their images are the same."""
         one, two = self.views.get(view), other.views.get(view)
         return one is not None and two is not None and np.array_equal(one, two)
+
+
+@dataclass(frozen=True, slots=True)
+class SettingKey:
+    """One training set (all but the last) and one recipe."""
+
+    dataset: Named
+    classes: tuple[str, ...]
+    class_counts: tuple[int, ...]
+    images: str
+    recipe: Parameters
+
+    @property
+    def train(self) -> Balance:
+        return "balanced" if len(set(self.class_counts)) == 1 else "long_tailed"
+
+    @property
+    def training_set(self) -> tuple[object, ...]:
+        return self.dataset, self.classes, self.class_counts, self.images
+
+    @property
+    def ratio(self) -> str:
+        fewest = min(self.class_counts)
+        return f"{max(self.class_counts) / fewest:g}" if fewest else "inf"
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from ltcore.comparison import Balance, Run
+from ltcore.comparison import Run
 from ltcore.components import Backbone
 from ltcore.reporting.evaluation import Replicates
-from ltcore.reporting.evidence import Evidence
-from ltcore.reporting.labels import Named, Parameters, outcome_of, parameters_of
+from ltcore.reporting.evidence import Evidence, SettingKey
+from ltcore.reporting.labels import Named, outcome_of, parameters_of
 from ltcore.reporting.scored import Scored
 from ltcore.reporting.sharing import Shared
 from ltcore.results_files import parsed_spec
@@ -26,42 +26,18 @@ _OF_NO_OUTCOME = frozenset({"root", "workers"})
 _NO_REPLICATES: Replicates = {}  # one for all
 
 
-@dataclass(frozen=True, slots=True)
-class SettingKey:
-    """One training set (all but the last) and one recipe."""
-
-    dataset: Named
-    classes: tuple[str, ...]
-    class_counts: tuple[int, ...]
-    images: str
-    recipe: Parameters
-
-    @property
-    def train(self) -> Balance:
-        return "balanced" if len(set(self.class_counts)) == 1 else "long_tailed"
-
-    @property
-    def training_set(self) -> tuple[object, ...]:
-        return self.dataset, self.classes, self.class_counts, self.images
-
-    @property
-    def ratio(self) -> str:
-        fewest = min(self.class_counts)
-        return f"{max(self.class_counts) / fewest:g}" if fewest else "inf"
-
-
 def evidence_of(scored: Scored, shared: Shared, path: str | None) -> Evidence:
     """Take from a run all that a comparison needs; its components go by their bare names.
 
     Args:
         scored: the run.
         shared: what runs before have too.
-        path: of its file.
+        path: of its file; None for results in memory.
 
     Raises:
         ResultsFileError: its spec is not valid.
     """
-    spec = parsed_spec(scored.spec, scored.file)
+    spec = parsed_spec(scored.spec, path or scored.name)
     backbone = spec.backbone.parameters
     recipe = {
         "transform": outcome_of(spec.transform),

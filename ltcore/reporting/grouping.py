@@ -6,15 +6,11 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from ltcore.comparison import Cell, Setting
 from ltcore.reporting.averages import by_seed, over_cells, over_seeds
-from ltcore.reporting.evidence import Evidence
+from ltcore.reporting.evidence import Evidence, SettingKey
 from ltcore.reporting.labels import Named, parameters_of, tell_apart
-
-if TYPE_CHECKING:
-    from ltcore.reporting.gathering import SettingKey
 
 
 @dataclass(frozen=True, eq=False)

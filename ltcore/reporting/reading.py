@@ -6,6 +6,7 @@ import io
 import os
 import pickle
 from collections.abc import Container, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -33,6 +34,12 @@ class _Place:
     source: Source
     identity: object
     name: str
+
+    @property
+    def path(self) -> str | None:
+        """None for results in memory."""
+        in_memory = isinstance(self.source, Results) and self.source.path is None
+        return None if in_memory else self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +77,7 @@ class Reading:
         self._names: dict[object, str] = {}
         self._found: dict[object, tuple[Evidence, ...]] = {}
         self._told: dict[object, _Told] = {}
-        self._sources: dict[object, Source] = {}
+        self._sources: dict[int, Source] = {}  # by the identity of the metrics that came of them
         self._images: dict[Images, Images] = {}
         self._shared = Shared(metrics=analysis.top1_alone)
         self._places: Iterable[_Place] = self._new(sources)
@@ -97,20 +104,12 @@ class Reading:
             else:
                 self._keep(place, self._parcels.unpack(next(self._forks)))
         found = [item for of_source in self._found.values() for item in of_source]
-        self._names = {}
-        if not self.analysis.ensemble:  # which reads them again
-            self._found = {}
+        self._names, self._found = {}, {}
         return found
 
     def again(self, member: Evidence) -> Outcome:
         """The outcome that a member's row was made of, read once more."""
-        identity = next(
-            identity
-            for identity, of_source in self._found.items()
-            for item in of_source
-            if item.run.metrics is member.run.metrics
-        )
-        outcome, _ = self._outcome(self._sources[identity])
+        outcome, _ = self._outcome(self._sources[id(member.run.metrics)])
         return outcome if member.run.adjustment is None else adjusted(outcome, self.analysis)[0]
 
     def unreadable(self) -> dict[str, ResultsFileError]:
@@ -123,8 +122,9 @@ class Reading:
 
     def _new(self, sources: Iterable[Source]) -> Iterator[_Place]:
         """Each source once; of two spellings of one path the smaller, whichever comes first."""
+        home = _home()
         for source in sources:
-            place = _place_of(source)
+            place = _place_of(source, home)
             known = self._names.get(place.identity)
             if known is None or place.name < known:
                 self._names[place.identity] = place.name
@@ -152,8 +152,7 @@ class Reading:
         warnings, error = list(read.warnings), read.error
         try:
             for run in read.runs:
-                path = None if run.path is None else place.name  # the string that is there already
-                found.append(evidence_of(run, self._shared, path))
+                found.append(evidence_of(run, self._shared, place.path))
                 warnings += _doubts(run, found[-1])
         except ResultsFileError as not_valid:
             found, warnings, error = [], [], not_valid
@@ -163,7 +162,7 @@ class Reading:
             texts = tuple(f"{place.name}: {warning}" for warning in warnings)
             self._told[place.identity] = _Told(place.name, texts, error)
         if self.analysis.ensemble:  # else results in memory are let go
-            self._sources[place.identity] = place.source
+            self._sources |= {id(item.run.metrics): place.source for item in found}
 
     def _by_name(self) -> list[_Told]:
         return sorted(self._told.values(), key=lambda told: told.name)
@@ -204,23 +203,34 @@ def _doubts(run: Scored, evidence: Evidence) -> Iterator[str]:
         )
 
 
-def _place_of(source: Source) -> _Place:
+def _place_of(source: Source, home: str) -> _Place:
+    """Where a source lies, below the directory ``home`` or anywhere."""
     if not isinstance(source, Results):
         path = Path(source)
     elif source.path is not None:
         path = source.path
     else:
         return _Place(source, object(), source.name)
-    name, identity = str(path), os.path.normcase(_below_here(path))
-    # Of equal strings one is kept: there may be thousands.
-    name = source if isinstance(source, str) and name == source else name
-    return _Place(source, name if identity == name else identity, name)
+    # Of equal strings one is kept, as there may be thousands: what most are called says where
+    # they lie, seen from home.
+    name = str(path)
+    name = source if type(source) is str and source == name else name
+    identity = os.path.normcase(_absolute(path)).removeprefix(home)
+    return _Place(source, name if name == identity else identity, name)
 
 
-def _below_here(path: Path) -> Path:
-    """What lies in the working directory, by its path from there; the rest as it is."""
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_absolute() and path.is_relative_to(here) else path
+def _home() -> str:
+    """The working directory as the beginning of a path; empty where it is gone."""
+    with suppress(FileNotFoundError):
+        return os.path.normcase(Path.cwd()).rstrip(os.sep) + os.sep
+    return ""
+
+
+def _absolute(path: Path) -> Path:
+    """The path itself where it is relative to a directory that is gone."""
+    with suppress(FileNotFoundError):
+        return path.absolute()
+    return path
 
 
 class _Parcels:

@@ -20,7 +20,7 @@ class Scored:
 
     Attributes:
         spec: the JSON of a spec that may not be valid.
-        name, path, verified: as in :class:`ltcore.comparison.Run`, as are the next two.
+        name, verified: as in :class:`ltcore.comparison.Run`, as are the next two.
         chosen_on_test, published: see there.
         reweighted: whether its logits make up for the class prior already.
         classes: names, training counts and groups.
@@ -33,7 +33,6 @@ class Scored:
 
     spec: str
     name: str
-    path: str | None
     verified: bool
     chosen_on_test: bool
     published: bool
@@ -46,11 +45,6 @@ class Scored:
     packed: bytes
     adjustment: Adjustment | None
     details: Details | None
-
-    @property
-    def file(self) -> str:
-        """What a message calls the run: its file, or its name where it is in memory."""
-        return self.path or self.name
 
 
 def scored(
@@ -72,7 +66,6 @@ def scored(
     return Scored(
         spec=spec,
         name=outcome.name,
-        path=None if outcome.path is None else str(outcome.path),
         verified=outcome.verified,
         chosen_on_test=outcome.selection == "test"
         or (outcome.val_is_test and outcome.selection == "val"),

@@ -28,7 +28,10 @@ class Shared:
         return first
 
     def by_view(self, metrics: Mapping[str, Metrics]) -> Mapping[str, Metrics]:
-        """The same metrics, in an object of their own; the names of the views are shared."""
+        """The same metrics, in an object of their own, which they are known by.
+
+        The names of the views are shared.
+        """
         views = tuple(metrics)
         if views not in self._places:
             self._places[views] = {view: place for place, view in enumerate(views)}

@@ -37,7 +37,7 @@ def keeping_memory(
     What stays for good, such as the optimiser's state and the kernels that oneDNN makes, comes
     with the first step. Until then large tensors lie apart from it, so that it does not lie
     scattered between theirs, and they take less memory afterwards. For the same reason small
-    gradients get places that they keep.
+    gradients get places that they keep: who wants to have one after the step must copy it.
 
     It changes no number, and holds for the rest of the process: for one that does nothing but this
     run. Nothing changes under another C library, or where the environment says how glibc is to do:
@@ -59,25 +59,35 @@ def keeping_memory(
             set_option(_MMAP_MAX, 0)
             set_option(_TRIM_THRESHOLD, -1)
             for parameter in parameters:
-                if parameter.requires_grad and parameter.nbytes <= _SMALL:
-                    _keep_gradient_at(torch.empty_like(parameter), parameter)
+                _keep_place_of_gradient(parameter)
             kept = True
         between_steps(state)
 
     return after_the_first
 
 
-def _keep_gradient_at(place: Tensor, parameter: nn.Parameter) -> None:
-    """Move each gradient there as soon as it is known; a parameter without one has none."""
+def _keep_place_of_gradient(parameter: nn.Parameter) -> None:
+    """Move each gradient to one place as soon as it is known, where it is a small one."""
+    if not parameter.requires_grad or parameter.layout != torch.strided:
+        return
+    if parameter.nbytes > _SMALL:
+        return
+    with torch.inference_mode(mode=False):  # a run may go on in validation
+        place = torch.empty_like(parameter, requires_grad=False)
 
     def move(parameter: Tensor) -> None:
         gradient = parameter.grad
-        if gradient is None or gradient.layout != torch.strided:
-            return
-        if gradient.stride() == place.stride():  # the optimiser's kernels go by it
+        if gradient is not None and _form(gradient) == _form(place):
             parameter.grad = place.copy_(gradient)
 
     parameter.register_post_accumulate_grad_hook(move)  # type: ignore[no-untyped-call]
+
+
+def _form(tensor: Tensor) -> tuple[object, ...]:
+    """What the optimiser's kernels go by."""
+    if tensor.layout != torch.strided:
+        return (tensor.layout,)
+    return tensor.dtype, tensor.shape, tensor.stride(), tensor.requires_grad
 
 
 def _options_of_malloc() -> Callable[[int, int], Any] | None:
