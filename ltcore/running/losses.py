@@ -133,7 +133,8 @@ class AdjustedCrossEntropy(PerSampleLoss):
     def _reduced_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         adjusted, weights = self.adjusted(logits, labels), self.class_weights
         if weights is not None:
-            weights = weights.to(adjusted.dtype)
+            if weights.dtype is not adjusted.dtype:  # a conversion to itself takes time, too
+                weights = weights.to(adjusted.dtype)
             if self.reduction == "mean":
                 return F.cross_entropy(adjusted, labels, weights, reduction="sum") / len(labels)
         return F.cross_entropy(adjusted, labels, weights)

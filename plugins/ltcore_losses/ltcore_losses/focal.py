@@ -11,6 +11,8 @@ from torch.autograd.function import once_differentiable
 
 from ltcore import PerSampleLoss
 
+_EXACT = 40.0  # above it softplus is its argument, in float64 too
+
 
 class FocalLoss(PerSampleLoss):
     """Cross-entropy times a power of the probability that the model gives to all other classes.
@@ -64,19 +66,19 @@ class _FocalLosses(torch.autograd.Function):
     def forward(ctx: Any, logits: Tensor, labels: Tensor, gamma: float) -> Tensor:
         true = labels.unsqueeze(1)
         others = logits.scatter(1, true, -torch.inf)
-        shares = others.softmax(1)
-        # The largest share is e^max / sum, which gives the log of the sum without another exp.
-        log_sum = others.amax(1) - shares.amax(1).log()
-        log_odds = logits.gather(1, true).squeeze(1) - log_sum
-        log_p, rest = F.logsigmoid(log_odds), torch.sigmoid(-log_odds)
+        largest = others.amax(1, keepdim=True)
+        others.sub_(largest).exp_()
+        total = others.sum(1, keepdim=True)
+        against = largest.add_(total.log()).sub_(logits.gather(1, true))  # -o
+        rest, nll = against.sigmoid(), F.softplus(against, threshold=_EXACT)
         focus = rest**gamma
-        descent = focus * torch.addcmul(rest, log_odds.sigmoid(), log_p, value=-gamma)  # -dl/do
-        ctx.save_for_backward(true, shares, descent)
-        return -focus * log_p
+        descent = torch.addcmul(rest, against.neg_().sigmoid_(), nll, value=gamma).mul_(focus)
+        ctx.save_for_backward(true, others, total, descent)
+        return focus.mul_(nll).squeeze(1)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, by_loss: Tensor) -> tuple[Tensor, None, None]:
-        true, shares, descent = ctx.saved_tensors
-        by_others = (by_loss * descent).unsqueeze(1)
-        return (shares * by_others).scatter_(1, true, -by_others), None, None
+        true, others, total, descent = ctx.saved_tensors
+        by_true = by_loss.unsqueeze(1) * descent
+        return (others * (by_true / total)).scatter_(1, true, by_true.neg_()), None, None
