@@ -79,7 +79,7 @@ class PerSampleLoss(nn.Module, ABC):
         """
         if logits.dtype in _HALF_PRECISION:
             logits = logits.float()
-        return self._reduced_loss(logits, labels)
+        return self.reduced(logits, labels)
 
     def reduce(self, values: Tensor, labels: Tensor) -> Tensor:
         """The scalar of per-sample values.
@@ -88,14 +88,28 @@ class PerSampleLoss(nn.Module, ABC):
             values: (N,) float32 or wider.
             labels: (N,) int64 in [0, K).
         """
-        if self.class_weights is None:
-            shares = torch.full_like(values, 1 / len(values))
-        else:
-            weights = self.class_weights.to(values.dtype).index_select(0, labels)
-            shares = weights / (len(values) if self.reduction == "mean" else weights.sum())
-        return torch.dot(values, shares)  # one step back, where a mean or a quotient has several
+        # one step back, where a mean or a quotient has several
+        return torch.dot(values, self.shares(values, labels))
 
-    def _reduced_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def shares(self, values: Tensor, labels: Tensor) -> Tensor:
+        """(N,) what each sample counts in the scalar, of the same type as what ``values`` holds.
+
+        Args:
+            values: (N, ...) one of each sample.
+            labels: (N,) int64 in [0, K).
+        """
+        if self.class_weights is None:
+            return values.new_full((len(values),), 1 / len(values))
+        weights = self.class_weights.to(values.dtype).index_select(0, labels)
+        return weights / (len(values) if self.reduction == "mean" else weights.sum())
+
+    def reduced(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The scalar of a batch: overridden where values and their sum are made together.
+
+        Args:
+            logits: (N, K) float32 or wider.
+            labels: (N,) int64 in [0, K).
+        """
         with outside_autocast(logits.device):
             return self.reduce(self.per_sample(logits, labels), labels)
 
@@ -130,7 +144,8 @@ class AdjustedCrossEntropy(PerSampleLoss):
         """(N,) the unweighted loss of each sample, of logits (N, K) and labels (N,)."""
         return F.cross_entropy(self.adjusted(logits, labels), labels, reduction="none")
 
-    def _reduced_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def reduced(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The scalar of a batch, of logits (N, K) and labels (N,)."""
         adjusted, weights = self.adjusted(logits, labels), self.class_weights
         if weights is not None:
             if weights.dtype is not adjusted.dtype:  # a conversion to itself takes time, too

@@ -39,8 +39,14 @@ class FocalLoss(PerSampleLoss):
 
     def per_sample(self, logits: Tensor, labels: Tensor) -> Tensor:
         """(N,) the loss of each sample, of logits (N, K) and labels (N,)."""
-        losses: Tensor = _FocalLosses.apply(logits, labels, self.gamma)
+        losses: Tensor = _FocalLosses.apply(logits, labels, self.gamma, None)
         return losses
+
+    def reduced(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The scalar of a batch, of logits (N, K) and labels (N,): autocast leaves it in float32."""
+        shares = self.shares(logits, labels)
+        loss: Tensor = _FocalLosses.apply(logits, labels, self.gamma, shares)
+        return loss
 
     def extra_repr(self) -> str:
         """What the module's text shows between its brackets."""
@@ -49,6 +55,8 @@ class FocalLoss(PerSampleLoss):
 
 class _FocalLosses(torch.autograd.Function):
     """The losses, (N,), of logits (N, K), labels (N,) and gamma; differentiable once.
+
+    With shares, (N,), it is the scalar that they add up to.
 
     With the log odds ``o = z_y - log sum_{j != y} e^{z_j}``::
 
@@ -63,7 +71,9 @@ class _FocalLosses(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, labels: Tensor, gamma: float) -> Tensor:
+    def forward(
+        ctx: Any, logits: Tensor, labels: Tensor, gamma: float, shares: Tensor | None
+    ) -> Tensor:
         true = labels.unsqueeze(1)
         others = logits.scatter(1, true, -torch.inf)
         largest = others.amax(1, keepdim=True)
@@ -73,12 +83,14 @@ class _FocalLosses(torch.autograd.Function):
         rest, nll = against.sigmoid(), F.softplus(against, threshold=_EXACT)
         focus = rest**gamma
         descent = torch.addcmul(rest, against.neg_().sigmoid_(), nll, value=gamma).mul_(focus)
-        ctx.save_for_backward(true, others, total, descent)
-        return focus.mul_(nll).squeeze(1)
+        ctx.save_for_backward(true, others, total, descent, shares)
+        losses = focus.mul_(nll).squeeze(1)
+        return losses if shares is None else torch.dot(losses, shares)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, by_loss: Tensor) -> tuple[Tensor, None, None]:
-        true, others, total, descent = ctx.saved_tensors
-        by_true = by_loss.unsqueeze(1) * descent
-        return (others * (by_true / total)).scatter_(1, true, by_true.neg_()), None, None
+    def backward(ctx: Any, by_loss: Tensor) -> tuple[Tensor, None, None, None]:
+        true, others, total, descent, shares = ctx.saved_tensors
+        by_losses = by_loss if shares is None else by_loss * shares
+        by_true = by_losses.unsqueeze(1) * descent
+        return (others * (by_true / total)).scatter_(1, true, by_true.neg_()), None, None, None
