@@ -43,7 +43,7 @@ class FocalLoss(PerSampleLoss):
         return losses
 
     def reduced(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The scalar of a batch, of logits (N, K) and labels (N,): autocast leaves it in float32."""
+        """The scalar of a batch, of logits (N, K) and labels (N,), in one step back."""
         shares = self.shares(logits, labels)
         loss: Tensor = _FocalLosses.apply(logits, labels, self.gamma, shares)
         return loss
