@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
-from ltcore.errors import StoppedError
+from ltcore.errors import LtcoreError, PluginError, StoppedError
 
 SIGNALS = ("SIGTERM", "SIGUSR1")
 
@@ -74,6 +74,10 @@ def stop_on_signals() -> Iterator[StopRequest]:
     """A request that SIGTERM and SIGUSR1 make; the handlers before are put back.
 
     Outside the main thread, where Python lets nobody handle signals, nothing is handled.
+
+    Raises:
+        StoppedError: somebody asked; also where the code that was at work made an error of its own
+            of that, as torch does while it loads weights.
     """
     stop = StopRequest()
 
@@ -88,6 +92,10 @@ def stop_on_signals() -> Iterator[StopRequest]:
                 before[number] = signal.signal(number, handle)
     try:
         yield stop
+    except Exception as error:
+        if not isinstance(error, LtcoreError) or isinstance(error, PluginError):
+            stop.refuse()
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -160,3 +160,32 @@ def test_a_signal_during_an_import_waits_for_its_end(tmp_path, monkeypatch):
             stop.refuse()
         with pytest.raises(ltcore.StoppedError, match="stopped by SIGTERM"):
             os.kill(os.getpid(), signal.SIGTERM)
+
+
+def hiding(kind):
+    """As torch does while it loads weights."""
+    with stop_on_signals():
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except Exception as hidden:
+            raise kind(f"while copying a parameter: {hidden}") from None
+
+
+def failing(error, *, asked=False):
+    with stop_on_signals() as stop:
+        if asked:
+            stop.ask("SIGTERM", at_once=False)
+        raise error
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, ltcore.PluginError])
+def test_a_stop_that_other_code_makes_an_error_of_its_own_is_a_stop(kind):
+    with pytest.raises(ltcore.StoppedError, match="stopped by SIGTERM"):
+        hiding(kind)
+
+
+def test_other_errors_are_told_as_they_are():
+    with pytest.raises(RuntimeError, match="by itself"):
+        failing(RuntimeError("by itself"))
+    with pytest.raises(ltcore.DataError, match="damaged"):
+        failing(ltcore.DataError("damaged"), asked=True)
