@@ -88,20 +88,12 @@ class PerSampleLoss(nn.Module, ABC):
             values: (N,) float32 or wider.
             labels: (N,) int64 in [0, K).
         """
-        # one step back, where a mean or a quotient has several
-        return torch.dot(values, self.shares(values, labels))
-
-    def shares(self, values: Tensor, labels: Tensor) -> Tensor:
-        """(N,) what each sample counts in the scalar, of the same type as what ``values`` holds.
-
-        Args:
-            values: (N, ...) one of each sample.
-            labels: (N,) int64 in [0, K).
-        """
         if self.class_weights is None:
-            return values.new_full((len(values),), 1 / len(values))
-        weights = self.class_weights.to(values.dtype).index_select(0, labels)
-        return weights / (len(values) if self.reduction == "mean" else weights.sum())
+            shares = values.new_full((len(values),), 1 / len(values))
+        else:
+            weights = self.class_weights.to(values.dtype).index_select(0, labels)
+            shares = weights / (len(values) if self.reduction == "mean" else weights.sum())
+        return torch.dot(values, shares)  # one step back, where a mean or a quotient has several
 
     def reduced(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The scalar of a batch: overridden where values and their sum are made together.

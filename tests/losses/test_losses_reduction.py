@@ -70,10 +70,11 @@ def test_adjusted_cross_entropy_leaves_the_logits_as_they_are_unless_overridden(
     assert torch.equal(found, expected)
 
 
-def test_values_of_another_shape_are_not_broadcast(batch):
+@pytest.mark.parametrize("weights", [None, np.ones(4)])
+def test_values_of_another_shape_are_not_broadcast(batch, weights):
     values = torch.ones(10, 1, dtype=torch.float64)
     with pytest.raises(RuntimeError, match="1D tensors expected"):
-        Squares(class_weights=np.ones(4)).reduce(values, batch[1])
+        Squares(class_weights=weights).reduce(values, batch[1])
 
 
 def test_matrix_product_in_a_loss_is_float32_under_autocast():
@@ -92,7 +93,29 @@ def test_loss_compiles_into_one_graph(build, batch, name):
     torch.testing.assert_close(found, expected)
 
 
-def test_focal_is_differentiable_once(build, batch):
+def test_focal_is_differentiable_twice(build, batch):
+    """Its first derivative is written out, which autograd cannot look into."""
+    logits, labels = batch
+    for gamma in (0.5, 2.0):
+        criterion = build("focal", COUNTS, gamma=gamma)
+        assert torch.autograd.gradgradcheck(lambda z, c=criterion: c(z, labels), logits)
+        assert torch.autograd.gradgradcheck(lambda z, c=criterion: c.per_sample(z, labels), logits)
+
+
+def test_gradients_of_focal_are_the_same_where_they_are_differentiated_again(build, batch):
     loss = build("focal", COUNTS)(*batch)
-    [gradient] = torch.autograd.grad(loss, batch[0], create_graph=True)
-    assert not gradient.requires_grad
+    [expected] = torch.autograd.grad(loss, batch[0], retain_graph=True)
+    [found] = torch.autograd.grad(loss, batch[0], create_graph=True)
+    assert found.requires_grad
+    assert not expected.requires_grad
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=0)
+
+
+def test_focal_with_class_weights_is_their_weighted_mean(build, batch):
+    """A loss that derives from it may have some."""
+    criterion = build("focal", COUNTS)
+    weights = torch.tensor([0.5, 1.0, 2.0, 4.0])
+    criterion.class_weights = weights
+    weights = weights.double()[batch[1]]
+    expected = (weights * criterion.per_sample(*batch)).sum() / weights.sum()
+    torch.testing.assert_close(criterion(*batch), expected)

@@ -45,16 +45,20 @@ class EqualizationLoss(AdjustedCrossEntropy):
         Convolutional Neural Networks. AAAI 2021.
     """
 
+    column: Tensor
     omission: Tensor
 
     def __init__(self, class_counts: NDArray[np.int64], *, threshold: float, gamma: float) -> None:
         super().__init__()
         prior = class_counts / class_counts.sum()
         rare = prior < threshold
+        self.rare_classes = int(rare.sum())
         # (K,) the probability that a class is left out: gamma [pi_k < lambda].
         omission = torch.tensor(gamma * rare, dtype=torch.float32)
         self.register_buffer("omission", omission, persistent=False)
-        self.rare_classes = int(rare.sum())
+        # (K,) which of the draws decides on a class: one is made for each rare class alone.
+        column = torch.tensor(np.where(rare, np.cumsum(rare) - 1, 0))
+        self.register_buffer("column", column, persistent=False)
         self.threshold = threshold
         self.gamma = gamma
         if self.rare_classes == 0:
@@ -76,9 +80,11 @@ class EqualizationLoss(AdjustedCrossEntropy):
 
     def adjusted(self, logits: Tensor, labels: Tensor) -> Tensor:
         """(N, K) the logits; while training about -3e38 where a class is left out: e to it is 0."""
-        if not self.training:
+        if not self.training or self.rare_classes == 0:
             return logits
-        draws = torch.rand(logits.shape, generator=self.generator, device=logits.device)
+        shape = len(logits), self.rare_classes
+        draws = torch.rand(shape, generator=self.generator, device=logits.device)
+        draws = draws.index_select(1, self.column)
         draws.scatter_(1, labels.unsqueeze(1), 1.0)  # no probability is above 1: y stays
         # Added, not filled in: the gradient of a sum needs no second mask. In place a comparison
         # gives floats, in a fifth of the time of a mask; times infinity its zeros would be NaN.

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from ltcore import PerSampleLoss
 
@@ -44,8 +43,9 @@ class FocalLoss(PerSampleLoss):
 
     def reduced(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The scalar of a batch, of logits (N, K) and labels (N,), in one step back."""
-        shares = self.shares(logits, labels)
-        loss: Tensor = _FocalLosses.apply(logits, labels, self.gamma, shares)
+        if self.class_weights is not None:
+            return super().reduced(logits, labels)
+        loss: Tensor = _FocalLosses.apply(logits, labels, self.gamma, 1 / len(labels))
         return loss
 
     def extra_repr(self) -> str:
@@ -54,43 +54,56 @@ class FocalLoss(PerSampleLoss):
 
 
 class _FocalLosses(torch.autograd.Function):
-    """The losses, (N,), of logits (N, K), labels (N,) and gamma; differentiable once.
+    """The losses, (N,), of logits (N, K), labels (N,) and gamma.
 
-    With shares, (N,), it is the scalar that they add up to.
+    With a share, which is what each of them counts, it is the scalar that they add up to.
 
-    With the log odds ``o = z_y - log sum_{j != y} e^{z_j}``::
+    With ``r = 1 - p_y``, the sum of the other classes' probabilities::
 
-        log p_y = logsigmoid(o),    p_y = sigmoid(o),    1 - p_y = sigmoid(-o)
-        -dl/do  = (1 - p_y)^gamma (1 - p_y - gamma p_y log p_y)
-        do/dz_y = 1,    do/dz_j = -e^{z_j} / sum_{k != y} e^{z_k}
+        dl/dz_y = -r^gamma (r - gamma p_y log p_y)
+        dl/dz_j = r^{gamma - 1} (r - gamma p_y log p_y) p_j
+        -log p_y = softplus(log r - log p_y)
 
-    None of them cancels or overflows, nor does -dl/do: 1 - p_y and -gamma p_y log p_y are both at
-    least 0. 1 - p_y as a difference would be 0 in float32 where p_y is within 6e-8 of 1. The
-    derivative is written out because autograd's way back, through a dozen operations, takes longer
-    than all of this.
+    None of them cancels or overflows. ``1 - p_y`` as a difference and the log-softmax's ``log p_y``
+    would be 0 in float32 where p_y is within 6e-8 of 1. The derivative is written out because
+    autograd's way back, through a dozen operations, takes longer than all of this.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, logits: Tensor, labels: Tensor, gamma: float, shares: Tensor | None
+        ctx: Any, logits: Tensor, labels: Tensor, gamma: float, share: float | None
     ) -> Tensor:
         true = labels.unsqueeze(1)
-        others = logits.scatter(1, true, -torch.inf)
-        largest = others.amax(1, keepdim=True)
-        others.sub_(largest).exp_()
-        total = others.sum(1, keepdim=True)
-        against = largest.add_(total.log()).sub_(logits.gather(1, true))  # -o
-        rest, nll = against.sigmoid(), F.softplus(against, threshold=_EXACT)
-        focus = rest**gamma
-        descent = torch.addcmul(rest, against.neg_().sigmoid_(), nll, value=gamma).mul_(focus)
-        ctx.save_for_backward(true, others, total, descent, shares)
-        losses = focus.mul_(nll).squeeze(1)
-        return losses if shares is None else torch.dot(losses, shares)
+        log_p = torch.log_softmax(logits, 1)
+        log_p_y = log_p.gather(1, true)
+        # In place of p_y the least number there is keeps r from being 0, whose powers are not.
+        others = log_p.exp_().scatter_(1, true, torch.finfo(log_p.dtype).tiny)
+        rest = others.sum(1, keepdim=True)
+        nll = F.softplus(rest.log().sub_(log_p_y), threshold=_EXACT)
+        focus = rest ** (gamma - 1)
+        if share is not None:
+            focus.mul_(share)
+        slope = torch.addcmul(rest, log_p_y.exp_(), nll, value=gamma).mul_(focus)
+        losses = nll.mul_(rest).mul_(focus)
+        direction = others.scatter_(1, true, rest.neg_())
+        ctx.save_for_backward(logits, labels, direction, slope)
+        ctx.gamma, ctx.share = gamma, share
+        return losses.squeeze(1) if share is None else losses.sum()
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, by_loss: Tensor) -> tuple[Tensor, None, None, None]:
-        true, others, total, descent, shares = ctx.saved_tensors
-        by_losses = by_loss if shares is None else by_loss * shares
-        by_true = by_losses.unsqueeze(1) * descent
-        return (others * (by_true / total)).scatter_(1, true, by_true.neg_()), None, None, None
+        logits, labels, direction, slope = ctx.saved_tensors
+        if torch.is_grad_enabled():  # this will be differentiated in its turn
+            losses = _differentiable(logits, labels, ctx.gamma)
+            loss = losses if ctx.share is None else losses.sum() * ctx.share
+            [gradient] = torch.autograd.grad(loss, logits, by_loss, create_graph=True)
+        else:
+            gradient = direction * (slope * by_loss.unsqueeze(-1))
+        return gradient, None, None, None
+
+
+def _differentiable(logits: Tensor, labels: Tensor, gamma: float) -> Tensor:
+    """(N,) the same losses, which autograd differentiates as often as is asked for."""
+    nll = F.cross_entropy(logits, labels, reduction="none")
+    rest = -torch.expm1(-nll)
+    return rest.clamp_min(torch.finfo(rest.dtype).eps) ** gamma * nll
