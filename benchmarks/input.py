@@ -17,13 +17,13 @@ from benchmarks.peers import pil_transform
 from benchmarks.timing import seconds, threads
 from ltcore.resolution import resolve
 from ltcore.running.augmentation import Augmentation
-from ltcore.running.images import HeldImages
+from ltcore.running.images import open_images
 
 SIZES = (  # pixels a side: as ltcore and as Pillow's user store it, as both train on; the target
     (32, 32, 32, 0.1),
     (32, 32, 224, 0.333),
     (224, 256, 224, 0.333),  # ltcore decodes files once, at the size of the run
-    (256, 256, 224, 0.333),  # arrays of a data set's own, resized at each step
+    (256, 256, 224, 0.333),  # arrays of a data set's own, made smaller once
 )
 
 
@@ -56,7 +56,7 @@ def ltcore_batch(images: NDArray[np.uint8], size: int) -> Callable[[], Tensor]:
     resolved = resolve(spec | {"transform": {"size": size}}, ltcore.load_plugins())
     device, index = torch.device("cpu"), torch.arange(len(images))
     augmentation = Augmentation(resolved.spec.transform, resolved.backbone, seed=0, device=device)
-    held = HeldImages(images.transpose(0, 3, 1, 2), device)
+    held = open_images(images.transpose(0, 3, 1, 2), size, device, room=0)
     return lambda: augmentation.train(next(held.batches([index])), index, epoch=0)
 
 

@@ -104,7 +104,8 @@ class Split:
 
     Attributes:
         images: (N, 3, H, W) uint8, for images of one size held in memory, in any memory layout;
-            or the files that hold them.
+            or the files that hold them. What is no square, or larger than the run's size, is
+            cropped to the central square and made smaller once, before training.
         labels: (N,) int64 in [0, K).
         ids: (N,) str, unique: what stays the same wherever the images are kept.
         views: name -> (n,) int64 indices into this split; of the test split alone.

@@ -11,7 +11,7 @@ from PIL import Image
 
 import ltcore
 from ltcore.running import decoding
-from ltcore.running.decoding import decode_images, stored_side
+from ltcore.running.decoding import decode_images, fit_images, stored_side
 
 
 def decoded(files, size):
@@ -100,3 +100,36 @@ def test_a_file_that_is_no_image_is_named(save, tmp_path, damage):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ltcore.DataError, match=r"none\.png: no such file"):
         decoded(ltcore.ImageFiles((str(tmp_path / "none.png"),)), 8)
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (31, 20), (20, 31), (64, 20), (12, 40)])
+def test_large_arrays_become_what_files_of_them_would(save, height, width, channels_last):
+    pictures = np.stack([noise(height, width, seed) for seed in range(5)]).astype(np.uint8)
+    paths = tuple(save(f"{i}.png", p) for i, p in enumerate(pictures))
+    images = pictures.transpose(0, 3, 1, 2)
+    images = images if channels_last else np.ascontiguousarray(images)
+    side = min(16, height, width)
+
+    fitted = fit_images(images, 16)
+
+    assert fitted.shape == (5, 3, side, side)
+    assert np.array_equal(fitted, decode_images(ltcore.ImageFiles(paths), side))
+
+
+def test_large_squares_are_made_smaller_as_pillow_does():
+    picture = noise(64, 64).astype(np.uint8)
+    expected = Image.fromarray(picture).resize((20, 20), Image.Resampling.BILINEAR)
+    (fitted,) = fit_images(picture.transpose(2, 0, 1)[None], 20)
+    assert np.array_equal(fitted.transpose(1, 2, 0), np.asarray(expected))
+
+
+@pytest.mark.parametrize("size", [8, 9, 224])
+def test_square_arrays_up_to_the_size_are_kept_themselves(size):
+    images = noise(8, 8)[None].astype(np.uint8).transpose(0, 3, 1, 2)
+    assert fit_images(images, size) is images
+
+
+def test_arrays_that_may_not_be_written_to_are_fitted():
+    images = np.broadcast_to(np.uint8(7), (2, 3, 12, 10))
+    assert (fit_images(images, 4) == 7).all()

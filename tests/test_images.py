@@ -70,6 +70,15 @@ def test_images_are_streamed_where_they_do_not_fit(folder):
     assert isinstance(open_images(np.zeros((1, 3, 4, 4), np.uint8), 16, CPU, 0), HeldImages)
 
 
+@pytest.mark.parametrize(("size", "side"), [(4, 4), (5, 5), (6, 5), (16, 5)])
+def test_arrays_are_held_at_the_size_of_the_run_at_most(size, side):
+    images = np.random.default_rng(0).integers(0, 256, (3, 3, 5, 5)).astype(np.uint8)
+    held = open_images(images, size, CPU, 0)
+    (batch,) = held.batches([torch.arange(3)])
+    assert batch.shape == (3, 3, side, side)
+    assert held.held_bytes == 3 * 3 * side**2
+
+
 def test_held_batches_are_the_images_asked_for_in_any_order_of_memory():
     planes = np.random.default_rng(0).integers(0, 256, (5, 3, 4, 6)).astype(np.uint8)
     pixels = np.ascontiguousarray(planes.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)

@@ -1,4 +1,4 @@
-"""Batches of uint8 images -> resized, cropped, flipped and normalised float32, on the device.
+"""Batches of uint8 images -> enlarged, cropped, flipped and normalised float32, on the device.
 
 Every pixel is computed by itself, of its own image, and only where a window shows it. So an image
 comes out the same to the last bit in whatever batch it is.
@@ -61,7 +61,7 @@ class Augmentation:
         """Resize, pad with zeros, crop at random, flip at random and normalise.
 
         Args:
-            images: (N, 3, H, W) uint8.
+            images: (N, 3, H, W) uint8, of at most ``size`` pixels a side.
             index: (N,) int64, of each image in the train split; with the seed and the epoch it
                 settles what is drawn.
             epoch: from 0.

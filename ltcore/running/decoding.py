@@ -1,4 +1,4 @@
-"""Image files -> uint8 arrays, at the size that the run asks for."""
+"""Image files and large arrays -> uint8 arrays, at the size that the run asks for."""
 
 from __future__ import annotations
 
@@ -65,12 +65,43 @@ def decode_into(array: NDArray[np.uint8], index: int, path: str) -> None:
     Raises:
         DataError: the file is missing or no image, with its path.
     """
-    side = array.shape[1]
     with _opened(path) as image:
         pixels = _colours(image)
-    if pixels.size != (side, side):
-        pixels = ImageOps.fit(pixels, (side, side), Image.Resampling.BILINEAR)
-    array[index] = np.asarray(pixels)
+    array[index] = _fitted(pixels, array.shape[1])
+
+
+def fit_images(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """What is to be held of images: squares up to a size themselves, of others what fits into it.
+
+    Others are cropped to the central square and made smaller once, by what does it to files.
+
+    Args:
+        images: (N, 3, H, W), in any memory layout.
+        size: pixels a side that the run asks for.
+
+    Returns:
+        (N, 3, S, S), where S is the smallest of the size, H and W.
+    """
+    side = min(size, *images.shape[-2:])
+    if images.shape[-2:] == (side, side):
+        return images
+    array = np.empty((len(images), side, side, 3), np.uint8)
+
+    def fit_into(index: int) -> None:
+        pixels = np.ascontiguousarray(images[index].transpose(1, 2, 0))
+        array[index] = _fitted(Image.fromarray(pixels), side)
+
+    with _threads() as pool:
+        for _ in pool.map(fit_into, range(len(images))):
+            pass
+    return array.transpose(0, 3, 1, 2)
+
+
+def _fitted(image: Image.Image, side: int) -> NDArray[np.uint8]:
+    """(S, S, 3) of an RGB image's largest central square."""
+    if image.size != (side, side):
+        image = ImageOps.fit(image, (side, side), Image.Resampling.BILINEAR)
+    return np.asarray(image)
 
 
 def _image_size(path: str) -> tuple[int, int]:

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ltcore.running.decoding import decode_images, decode_into, stored_side
+from ltcore.running.decoding import decode_images, decode_into, fit_images, stored_side
 from ltcore.splits import ImageFiles
 
 AHEAD = 2  # batches that are decoded while the one before them is computed
@@ -104,7 +104,7 @@ class StreamedImages:
 def open_images(
     images: NDArray[Any] | ImageFiles, size: int, device: torch.device, room: float
 ) -> Images:
-    """The images of a split, held or streamed.
+    """The images of a split, held or streamed, as squares of at most the size.
 
     Args:
         images: a split's.
@@ -116,7 +116,7 @@ def open_images(
         DataError: a file is missing or no image.
     """
     if not isinstance(images, ImageFiles):
-        return HeldImages(images, device)
+        return HeldImages(fit_images(images, size), device)
     side = stored_side(images, size)
     if len(images) * side**2 * 3 > room:
         return StreamedImages(images, side, device)

@@ -1,13 +1,12 @@
-"""Windows of resized images: only what a window shows is computed.
+"""Windows of enlarged images: only what a window shows is computed.
 
-A row of a resized image is a weighted sum of a few rows of the stored one, a column one of a few
+A row of an enlarged image is a weighted sum of two rows of the stored one, a column one of two
 columns. No matrix product, whose rounding depends on how many images there are: every sum is taken
 by itself, in the order of its taps. So an image comes out the same in whatever batch it is.
 """
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -20,8 +19,8 @@ class Taps(NamedTuple):
     """Which stored lines make up each line of a picture, and how much of each.
 
     Attributes:
-        source: (..., T) int32, stored lines, from 0.
-        weight: (..., T) float32; they sum to 1, in the padding to 0.
+        source: (..., 2) int32, stored lines, from 0.
+        weight: (..., 2) float32; they sum to 1, in the padding to 0.
     """
 
     source: Tensor
@@ -35,12 +34,13 @@ class Taps(NamedTuple):
 def resized_windows(
     images: Tensor, rows: Tensor, columns: Tensor, size: int, padding: int
 ) -> Tensor:
-    """Windows of images that are resized to ``size`` pixels a side and padded with zeros.
+    """Windows of images that are enlarged to ``size`` pixels a side and padded with zeros.
 
-    Bilinear; antialiased where it makes smaller, as Pillow does.
+    Bilinear. Images made smaller would alias: :func:`ltcore.running.decoding.fit_images` makes them
+    smaller once, before.
 
     Args:
-        images: (n, 3, H, W) uint8.
+        images: (n, 3, H, W) uint8, of at most ``size`` pixels a side.
         rows: (n, S) int64 in [0, size + 2 * padding), the rows of each padded image to show.
         columns: (n, S) int64, its columns; in falling order they mirror it.
         size: pixels a side, before padding.
@@ -61,17 +61,16 @@ def resized_windows(
 
 @lru_cache(maxsize=16)
 def taps(stored: int, size: int, padding: int, device: torch.device) -> Taps:
-    """The taps of every line of a resized and padded image: (size + 2 * padding, T).
+    """The taps of every line of an enlarged and padded image: (size + 2 * padding, 2).
 
-    With the scale s = stored / size and the width d = max(s, 1), line i has of stored line j the
-    share of max(0, 1 - |j + 1/2 - s (i + 1/2)| / d) in the sum over j. Where s <= 1 that is linear
-    interpolation between two lines, the outermost of which are repeated beyond the edge.
+    With the scale s = stored / size, line i has of stored line j the share of
+    max(0, 1 - |j + 1/2 - s (i + 1/2)|) in the sum over j: linear interpolation between two lines,
+    the outermost of which are repeated beyond the edge.
     """
     line = torch.arange(-padding, size + padding)
     middle = (line.double() + 0.5) * stored / size
-    width = max(stored / size, 1.0)
-    source = (middle - width + 0.5).floor()[:, None] + torch.arange(math.ceil(2 * width))
-    weight = (1 - (source + 0.5 - middle[:, None]).abs() / width).clamp(min=0)
+    source = (middle - 0.5).floor()[:, None] + torch.arange(2)
+    weight = (1 - (source + 0.5 - middle[:, None]).abs()).clamp(min=0)
     weight = weight.where((source >= 0) & (source < stored), 0)
     share = weight / weight.sum(dim=1, keepdim=True)
     inside = (line >= 0) & (line < size)
@@ -82,7 +81,7 @@ def taps(stored: int, size: int, padding: int, device: torch.device) -> Taps:
 
 
 def _sums(lines: Tensor, of: Taps) -> Tensor:
-    """(n, L, D) float32, taps (n, S, T) -> (n, S, D): weighted sums of each image's own lines."""
+    """(n, L, D) float32, taps (n, S, 2) -> (n, S, D): weighted sums of each image's own lines."""
     n, length, breadth = lines.shape
     first = torch.arange(0, n * length, length, dtype=torch.int32, device=lines.device)
     sums = F.embedding_bag(

@@ -53,10 +53,11 @@ def test_focal_is_precise_where_the_true_class_is_nearly_certain(build, gamma):
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0])
-@pytest.mark.parametrize("margin", [-30.0, -8.0, -1.0, 3.0, 9.0, 14.0, 17.0, 20.0, 35.0])
+@pytest.mark.parametrize("margin", [-30.0, -8.0, -1.0, 3.0, 9.0, 14.0, 17.0, 20.0, 35.0, 60.0])
 def test_focal_and_its_gradient_are_precise_at_every_margin(build, gamma, margin):
     logits = torch.tensor([[margin, 0.0, -1.0, -2.0]], requires_grad=True)
-    loss = build("focal", COUNTS, gamma=gamma)(logits, torch.tensor([0]))
+    criterion = build("focal", COUNTS, gamma=gamma)
+    loss = criterion(logits, torch.tensor([0]))
     loss.backward()
     odds = [math.exp(z - margin) for z in (0, -1, -2)]  # p_j / p_y
     rest, p, nll = sum(odds) / (1 + sum(odds)), 1 / (1 + sum(odds)), math.log1p(sum(odds))
@@ -64,6 +65,9 @@ def test_focal_and_its_gradient_are_precise_at_every_margin(build, gamma, margin
     assert loss.item() == pytest.approx(rest**gamma * nll, rel=1e-5)
     expected = [-slope * rest, *(slope * p * odd for odd in odds)]
     assert logits.grad[0].tolist() == pytest.approx(expected, rel=1e-5)
+    loss = criterion(logits, torch.tensor([0]))
+    [again] = torch.autograd.grad(loss, logits, create_graph=True)
+    assert again[0].tolist() == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("gamma", [0.3, 2.0])

@@ -111,6 +111,15 @@ def test_gradients_of_focal_are_the_same_where_they_are_differentiated_again(bui
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=0)
 
 
+def test_hooks_on_the_logits_see_focals_gradient_once(build, batch):
+    seen = []
+    logits = 1 * batch[0]
+    logits.register_hook(seen.append)
+    loss = build("focal", COUNTS)(logits, batch[1])
+    torch.autograd.grad(loss, batch[0], create_graph=True)
+    assert len(seen) == 1
+
+
 def test_focal_with_class_weights_is_their_weighted_mean(build, batch):
     """A loss that derives from it may have some."""
     criterion = build("focal", COUNTS)

@@ -84,7 +84,8 @@ class EqualizationLoss(AdjustedCrossEntropy):
             return logits
         shape = len(logits), self.rare_classes
         draws = torch.rand(shape, generator=self.generator, device=logits.device)
-        draws = draws.index_select(1, self.column)
+        if self.rare_classes < logits.shape[1]:
+            draws = draws.index_select(1, self.column)
         draws.scatter_(1, labels.unsqueeze(1), 1.0)  # no probability is above 1: y stays
         # Added, not filled in: the gradient of a sum needs no second mask. In place a comparison
         # gives floats, in a fifth of the time of a mask; times infinity its zeros would be NaN.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -84,7 +85,7 @@ class _FocalLosses(torch.autograd.Function):
         if share is not None:
             focus.mul_(share)
         slope = torch.addcmul(rest, log_p_y.exp_(), nll, value=gamma).mul_(focus)
-        losses = nll.mul_(rest).mul_(focus)
+        losses = nll.mul_(focus).mul_(rest)
         direction = others.scatter_(1, true, rest.neg_())
         ctx.save_for_backward(logits, labels, direction, slope)
         ctx.gamma, ctx.share = gamma, share
@@ -94,6 +95,7 @@ class _FocalLosses(torch.autograd.Function):
     def backward(ctx: Any, by_loss: Tensor) -> tuple[Tensor, None, None, None]:
         logits, labels, direction, slope = ctx.saved_tensors
         if torch.is_grad_enabled():  # this will be differentiated in its turn
+            logits = logits.view_as(logits)  # whose hooks are for the gradient alone
             losses = _differentiable(logits, labels, ctx.gamma)
             loss = losses if ctx.share is None else losses.sum() * ctx.share
             [gradient] = torch.autograd.grad(loss, logits, by_loss, create_graph=True)
@@ -104,6 +106,9 @@ class _FocalLosses(torch.autograd.Function):
 
 def _differentiable(logits: Tensor, labels: Tensor, gamma: float) -> Tensor:
     """(N,) the same losses, which autograd differentiates as often as is asked for."""
-    nll = F.cross_entropy(logits, labels, reduction="none")
-    rest = -torch.expm1(-nll)
-    return rest.clamp_min(torch.finfo(rest.dtype).eps) ** gamma * nll
+    true = labels.unsqueeze(1)
+    log_p = torch.log_softmax(logits, 1)
+    others = log_p.scatter(1, true, math.log(torch.finfo(log_p.dtype).tiny))
+    against = others.logsumexp(1, keepdim=True) - log_p.gather(1, true)
+    nll = F.softplus(against, threshold=_EXACT)
+    return ((gamma * F.logsigmoid(against)).exp() * nll).squeeze(1)
