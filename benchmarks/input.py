@@ -57,7 +57,12 @@ def ltcore_batch(images: NDArray[np.uint8], size: int) -> Callable[[], Tensor]:
     device, index = torch.device("cpu"), torch.arange(len(images))
     augmentation = Augmentation(resolved.spec.transform, resolved.backbone, seed=0, device=device)
     held = open_images(images.transpose(0, 3, 1, 2), size, device, room=0)
-    return lambda: augmentation.train(next(held.batches([index])), index, epoch=0)
+
+    def batch() -> Tensor:
+        draws = augmentation.draw(index, epoch=0)
+        return augmentation.train(next(held.batches([index])), draws)
+
+    return batch
 
 
 def pillow_batch(images: NDArray[np.uint8], size: int) -> Callable[[], Tensor]:

@@ -11,9 +11,15 @@ import contextlib
 import errno
 import hashlib
 import os
+from collections.abc import Iterator
+from io import BufferedWriter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ltcore.errors import ResultsFileError, SurroundingsError
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 USER_BLOCK = 512
 _MAGIC = b"ltcore-results 1 sha256 "
@@ -40,12 +46,19 @@ def publish(content: memoryview, target: Path) -> None:
 
 
 def publish_bytes(content: memoryview, target: Path, temporary: Path) -> None:
-    """Put a file in place: write, fsync, rename, fsync of the folder.
+    """Put a file in place whose content is in memory; see :func:`publishing`."""
+    with publishing(target, temporary, len(content)) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def publishing(target: Path, temporary: Path, size: int) -> Iterator[Writing]:
+    """A file to write that is put in place after the block: fsync, rename, fsync of the folder.
 
     Args:
-        content: of the file.
         target: where it goes; what is there gives way.
         temporary: where it is written first, on the same file system.
+        size: about how many bytes it will have.
 
     Raises:
         SurroundingsError: disk full, or no permission; what was at ``target`` is as it was.
@@ -53,16 +66,46 @@ def publish_bytes(content: memoryview, target: Path, temporary: Path) -> None:
     try:
         temporary.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
-            file.write(content)
+            writing = Writing(file)
+            yield writing
+            if writing.error:
+                raise writing.error
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(target)
         _sync_folder(target.parent)
     except OSError as error:
-        raise _explained(error, target, len(content)) from None
+        raise _explained(error, target, size) from None
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+class Writing:
+    """A file that is being written, by code too that must not meet an exception, as C++ does.
+
+    Args:
+        file: what is written to.
+
+    Attributes:
+        error: the first that writing met; after it nothing is written.
+    """
+
+    def __init__(self, file: BufferedWriter) -> None:
+        self._file = file
+        self.error: OSError | None = None
+
+    def write(self, content: Buffer) -> int:
+        """Write; gives the number of bytes, as though there were no error."""
+        if self.error is None:
+            try:
+                self._file.write(content)
+            except OSError as error:
+                self.error = error
+        return memoryview(content).nbytes
+
+    def flush(self) -> None:
+        """Nothing: what is written is flushed at the end."""
 
 
 def verify(path: Path) -> bool:

@@ -24,6 +24,10 @@ def augmentation(*, seed: int = SEED, device: torch.device = CPU, **transform) -
     return Augmentation(Transform(**transform), BACKBONE, seed=seed, device=device)
 
 
+def trained(transform: Augmentation, images: Tensor, index: Tensor, epoch: int = EPOCH) -> Tensor:
+    return transform.train(images, transform.draw(index, epoch))
+
+
 def pictures(n: int, height: int = 32, width: int = 32) -> Tensor:
     generator = torch.Generator().manual_seed(n)
     return torch.randint(0, 256, (n, 3, height, width), dtype=torch.uint8, generator=generator)
@@ -69,7 +73,7 @@ def test_train_agrees_with_the_naive_transform(height, width, transform):
     images = pictures(40, height, width)
     index = torch.randperm(1000, generator=torch.Generator().manual_seed(1))[:40]
 
-    ours = augmentation(**transform).train(images, index, EPOCH)
+    ours = trained(augmentation(**transform), images, index)
 
     each = zip(images, index.tolist(), strict=True)
     reference = torch.stack([naive(image, i, Transform(**transform)) for image, i in each])
@@ -121,7 +125,7 @@ def test_an_image_comes_out_the_same_whatever_its_batch(
 
     def image_by_image(batch_size: int) -> list[bytes]:
         each = list(zip(images.split(batch_size), index.split(batch_size), strict=True))
-        train = torch.cat([transform.train(*batch, EPOCH) for batch in each])
+        train = torch.cat([trained(transform, *batch) for batch in each])
         test = torch.cat([transform.evaluate(batch) for batch, _ in each])
         return [hashlib.sha256(image.contiguous().numpy()).digest() for image in (*train, *test)]
 
@@ -144,7 +148,7 @@ def test_threads_and_the_order_of_memory_change_nothing(side, size):
         torch.set_num_threads(threads)
         arranged = images.contiguous(memory_format=memory_format)
         return torch.stack(
-            [transform.train(arranged, torch.arange(6), EPOCH), transform.evaluate(arranged)]
+            [trained(transform, arranged, torch.arange(6)), transform.evaluate(arranged)]
         )
 
     try:
@@ -161,15 +165,15 @@ def test_train_does_not_depend_on_the_order_of_the_batch():
     shuffled = torch.randperm(50, generator=torch.Generator().manual_seed(1))
     transform = augmentation(size=48)
 
-    ours = transform.train(images[shuffled], index[shuffled], EPOCH)
+    ours = trained(transform, images[shuffled], index[shuffled])
 
-    assert torch.equal(ours, transform.train(images, index, EPOCH)[shuffled])
+    assert torch.equal(ours, trained(transform, images, index)[shuffled])
 
 
 def test_equal_pictures_at_different_indices_come_out_differently():
     images = pictures(1).expand(500, -1, -1, -1)
 
-    ours = augmentation(size=32).train(images, torch.arange(500), EPOCH)
+    ours = trained(augmentation(size=32), images, torch.arange(500))
 
     # 9 * 9 crops, flipped or not
     assert len({image.numpy().tobytes() for image in ours}) > 150
@@ -180,8 +184,8 @@ def test_train_changes_with_epoch_and_seed(change):
     images, index = pictures(100), torch.arange(100)
     other = augmentation(size=32, seed=change.get("seed", SEED))
 
-    ours = augmentation(size=32).train(images, index, EPOCH)
-    others = other.train(images, index, change.get("epoch", EPOCH))
+    ours = trained(augmentation(size=32), images, index)
+    others = trained(other, images, index, change.get("epoch", EPOCH))
 
     assert (ours != others).flatten(1).any(dim=1).sum() > 90
 
@@ -194,7 +198,7 @@ def test_flips_happen_with_their_probability(probability, low, high):
     image[..., 0] = 255
     transform = augmentation(size=4, crop_padding=0, horizontal_flip=probability)
 
-    ours = transform.train(image.expand(1000, -1, -1, -1), torch.arange(1000), EPOCH)
+    ours = trained(transform, image.expand(1000, -1, -1, -1), torch.arange(1000))
 
     assert low <= int((ours[:, 0, 0, 0] < ours[:, 0, 0, 3]).sum()) <= high
 
@@ -204,7 +208,7 @@ def test_every_crop_is_about_as_frequent():
     image[..., 4, 4] = 255  # in the middle, so that it stays in the picture
     transform = augmentation(size=9, crop_padding=4, horizontal_flip=0.0)
 
-    ours = transform.train(image.expand(8100, -1, -1, -1), torch.arange(8100), EPOCH)
+    ours = trained(transform, image.expand(8100, -1, -1, -1), torch.arange(8100))
 
     where = ours[:, 0].flatten(1).argmax(dim=1)
     assert torch.bincount(where, minlength=81).min() > 50
@@ -215,7 +219,7 @@ def test_padding_is_black_before_normalization():
     transform = augmentation(size=8, crop_padding=8, horizontal_flip=0.0)
     white = torch.full((200, 3, 8, 8), 255, dtype=torch.uint8)
 
-    red = transform.train(white, torch.arange(200), EPOCH)[:, 0]
+    red = trained(transform, white, torch.arange(200))[:, 0]
 
     mean, std = NORMALIZATIONS["study"].mean[0], NORMALIZATIONS["study"].std[0]
     expected = torch.tensor([-mean / std, (1 - mean) / std])
@@ -246,9 +250,9 @@ def test_batches_are_float32_and_channels_last_under_an_outer_autocast(size):
     transform, images = augmentation(size=size), pictures(4)
 
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        ours = [transform.train(images, torch.arange(4), EPOCH), transform.evaluate(images)]
+        ours = [trained(transform, images, torch.arange(4)), transform.evaluate(images)]
 
-    outside = [transform.train(images, torch.arange(4), EPOCH), transform.evaluate(images)]
+    outside = [trained(transform, images, torch.arange(4)), transform.evaluate(images)]
     for inside, expected in zip(ours, outside, strict=True):
         assert inside.dtype == torch.float32
         assert inside.is_contiguous(memory_format=torch.channels_last)
@@ -260,7 +264,7 @@ def test_training_goes_on_after_an_evaluation_in_inference_mode():
     with torch.inference_mode():
         tested = transform.evaluate(images)
 
-    ours = transform.train(images, torch.arange(4), EPOCH).requires_grad_()
+    ours = trained(transform, images, torch.arange(4)).requires_grad_()
     ours.square().sum().backward()
 
     assert tested.is_inference()
@@ -278,10 +282,10 @@ def test_a_gpu_gives_the_same_whatever_the_batch(size):
     images, index, gpu = pictures(64).cuda(), torch.arange(64).cuda(), torch.device("cuda")
     transform = augmentation(size=size, device=gpu)
 
-    whole = transform.train(images, index, EPOCH)
+    whole = trained(transform, images, index)
 
     for batch_size in (1, 3, 7):
         each = zip(images.split(batch_size), index.split(batch_size), strict=True)
-        assert torch.equal(torch.cat([transform.train(*one, EPOCH) for one in each]), whole)
-    on_cpu = augmentation(size=size).train(images.cpu(), index.cpu(), EPOCH)
+        assert torch.equal(torch.cat([trained(transform, *one) for one in each]), whole)
+    on_cpu = trained(augmentation(size=size), images.cpu(), index.cpu())
     torch.testing.assert_close(whole.cpu(), on_cpu, rtol=0, atol=1e-4)

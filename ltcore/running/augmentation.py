@@ -7,7 +7,8 @@ comes out the same to the last bit in whatever batch it is.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -26,6 +27,23 @@ NORMALIZATIONS = {
 }
 
 _IN_CACHE = 2**17  # pixels, of three floats
+
+
+class Draws(NamedTuple):
+    """What is left to chance of some images, of each one.
+
+    Attributes:
+        top, left: (N,) int64, the first row and column of the padded image that are shown.
+        flip: (N,) bool, whether left and right change places.
+    """
+
+    top: Tensor
+    left: Tensor
+    flip: Tensor
+
+    def split(self, sizes: list[int]) -> Iterator[Draws]:
+        """Those of consecutive parts."""
+        return map(Draws, *(torch.split(drawn, sizes) for drawn in self))
 
 
 class Augmentation:
@@ -57,21 +75,35 @@ class Augmentation:
         self._at_once = max(1, largest)
         self._device = device
 
-    def train(self, images: Tensor, index: Tensor, epoch: int) -> Tensor:
-        """Resize, pad with zeros, crop at random, flip at random and normalise.
+    def draw(self, index: Tensor, epoch: int) -> Draws:
+        """Settle what is left to chance: it depends on the seed, the epoch and the image alone.
+
+        Args:
+            index: (N,) int64, of each image in the train split.
+            epoch: from 0.
+        """
+
+        def below(bound: int, purpose: Purpose) -> Tensor:
+            return (random_bits(self.seed, epoch, index, purpose) * bound) >> 31
+
+        shifts = 2 * self.padding + 1
+        return Draws(
+            top=below(shifts, Purpose.SHIFT_DOWN),
+            left=below(shifts, Purpose.SHIFT_RIGHT),
+            flip=random_bits(self.seed, epoch, index, Purpose.FLIP) < self.flip_below,
+        )
+
+    def train(self, images: Tensor, draws: Draws) -> Tensor:
+        """Resize, pad with zeros, crop, flip and normalise.
 
         Args:
             images: (N, 3, H, W) uint8, of at most ``size`` pixels a side.
-            index: (N,) int64, of each image in the train split; with the seed and the epoch it
-                settles what is drawn.
-            epoch: from 0.
+            draws: of each image, on its device.
 
         Returns:
             (N, 3, size, size) float32, channels last in memory.
         """
-        top = self._draw(index, epoch, Purpose.SHIFT_DOWN, 2 * self.padding + 1)
-        left = self._draw(index, epoch, Purpose.SHIFT_RIGHT, 2 * self.padding + 1)
-        flip = random_bits(self.seed, epoch, index, Purpose.FLIP) < self.flip_below
+        top, left, flip = draws
         crop = self._crop if self._fits(images) else self._resize_and_crop
 
         def cropped(part: slice) -> Tensor:
@@ -118,10 +150,6 @@ class Augmentation:
             rows = pixels(part).reshape(-1, self.size, 3 * self.size)
             torch.addcmul(self._shift, rows.float(), self._scale, out=normalized[part])
         return normalized.view(n, self.size, self.size, 3).permute(0, 3, 1, 2)
-
-    def _draw(self, index: Tensor, epoch: int, purpose: Purpose, below: int) -> Tensor:
-        """(N,) int64, uniform in [0, below)."""
-        return (random_bits(self.seed, epoch, index, purpose) * below) >> 31
 
 
 def _statistics(transform: Transform, backbone: Backbone) -> Normalization:

@@ -71,10 +71,20 @@ class Batches:
         """
         order = epoch_order(self._augmentation.seed, epoch, len(self.labels))
         batches = torch.split(order, self._batch_size)[first:]
+        if not batches:
+            return
         shares = [share_of_batch(batch, self._rank) for batch in batches]
-        for batch, share, images in zip(batches, shares, self.images.batches(shares), strict=True):
-            augmented = self._augmentation.train(images, sent(share, self._device), epoch)
-            yield Batch(augmented, self.labels[sent(batch, self._device)])
+        # What is the same for all steps is done once: a step launches no more than it must.
+        labels = self.labels[sent(torch.cat(batches), self._device)]
+        draws = self._augmentation.draw(sent(torch.cat(shares), self._device), epoch)
+        parts = zip(
+            self.images.batches(shares),
+            draws.split([len(share) for share in shares]),
+            torch.split(labels, self._batch_size),
+            strict=True,
+        )
+        for images, drawn, labels_of_batch in parts:
+            yield Batch(self._augmentation.train(images, drawn), labels_of_batch)
 
     def evaluation(self) -> Iterator[Tensor]:
         """The rank's share of the images, as they are: (N, 3, size, size) float32.

@@ -6,16 +6,16 @@
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
 from ltcore.errors import CheckpointError, LtcoreError, one_line
-from ltcore.publishing import publish_bytes
+from ltcore.publishing import publish_bytes, publishing
 from ltcore.running.group import Group
 from ltcore.running.training import TrainingState
 from ltcore.stopping import StopRequest
@@ -96,15 +96,25 @@ class Checkpoints:
         self._saved_at = self._clock()
         if not self._group.rank.first:
             return
-        buffer = io.BytesIO()
-        torch.save({"version": VERSION, "state": state.state_dict()}, buffer)
-        publish_bytes(buffer.getbuffer(), self._path, self._path.with_suffix(".tmp"))
+        content = {"version": VERSION, "state": state.state_dict()}
+        with publishing(self._path, self._path.with_suffix(".tmp"), _nbytes(content)) as file:
+            # tensor after tensor, so that all of it is never in memory twice
+            torch.save(content, file)  # type: ignore[arg-type]
 
     def _unusable(self, cause: str) -> str:
         return (
             f"{self._path}: cannot go on from this checkpoint: {cause}. Start the run anew with "
             "--fresh, or put a copy of the file back."
         )
+
+
+def _nbytes(content: Any) -> int:
+    """What the tensors of nested dictionaries and lists take."""
+    if isinstance(content, torch.Tensor):
+        return content.nbytes
+    if isinstance(content, dict):
+        content = list(content.values())
+    return sum(map(_nbytes, content)) if isinstance(content, list) else 0
 
 
 def publish_weights(model: nn.Module, path: Path) -> None:
@@ -115,8 +125,10 @@ def publish_weights(model: nn.Module, path: Path) -> None:
     """
     from safetensors.torch import save
 
-    tensors = {
-        name: value.detach().cpu().contiguous().clone()
-        for name, value in model.state_dict().items()
-    }
+    tensors, places = {}, set()
+    for name, value in model.state_dict().items():
+        tensor = value.detach().cpu().contiguous()
+        place = tensor.untyped_storage().data_ptr()
+        tensors[name] = tensor.clone() if place in places else tensor  # none may share its place
+        places.add(place)
     publish_bytes(memoryview(save(tensors)), path, path.with_suffix("") / "weights.tmp")

@@ -114,6 +114,9 @@ def _colours(image: Image.Image) -> Image.Image:
         image = Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8))
     if image.mode == "F":
         raise ValueError("its grey levels are floating-point numbers of no known range")
+    if image.mode == "RGB":  # which convert() would copy
+        image.load()
+        return image
     return image.convert("RGB")
 
 

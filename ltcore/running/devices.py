@@ -49,6 +49,14 @@ def choose_device(name: str, rank: Rank) -> torch.device:
     return torch.device(name)
 
 
+def current_device(device: torch.device) -> AbstractContextManager[Any]:
+    """The context in which a CUDA device is the one that PyTorch takes where none is named.
+
+    Streams and graphs, for two, are made there.
+    """
+    return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
+
+
 def autocast(
     device: torch.device, precision: str, *, cached: bool = True
 ) -> AbstractContextManager[Any]:

@@ -38,7 +38,12 @@ from ltcore.running.building import (
 )
 from ltcore.running.checking import blame
 from ltcore.running.checkpoints import Checkpoints, publish_weights
-from ltcore.running.devices import deterministic_algorithms, environment, warn_of_emulation
+from ltcore.running.devices import (
+    current_device,
+    deterministic_algorithms,
+    environment,
+    warn_of_emulation,
+)
 from ltcore.running.exchange import parallel
 from ltcore.running.graphs import graphed, refuse_what_has_no_graph
 from ltcore.running.group import Group, joined
@@ -80,6 +85,7 @@ def execute(
     rank, settings = this_rank(), resolved.spec.training
     with (
         joined(rank, settings.device, settings.timeout_seconds, failed) as group,
+        current_device(group.device),
         torch.random.fork_rng([group.device] if group.device.type == "cuda" else []),
         deterministic_algorithms(settings.deterministic),
     ):
@@ -141,7 +147,9 @@ def _execute(
         listeners.notify("ltcore_epoch_finished", run=run, row=row)
 
     if settings.compile:
-        model.compile()
+        # A run that goes on compiles in another order: shapes that became dynamic on the way would
+        # be others, and so would its numbers.
+        model.compile(dynamic=False)
     forward = (
         graphed(model, settings, images.shape[-1], device)
         if settings.cuda_graphs

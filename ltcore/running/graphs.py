@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import cast
 
@@ -29,6 +30,7 @@ class GraphedModel(nn.Module):
 
     Raises:
         RuntimeError: the model cannot be recorded: it reads numbers back, say.
+        UserWarning: it launches nothing on the current device.
     """
 
     def __init__(self, model: nn.Module, images: Tensor, precision: str) -> None:
@@ -38,7 +40,11 @@ class GraphedModel(nn.Module):
         # A module of its own is recorded, so that the model keeps its forward.
         whole = nn.Sequential(model).train()
         # A copy of the weights in half precision that autocast kept would never change again.
-        with autocast(images.device, precision, cached=False):
+        with (
+            autocast(images.device, precision, cached=False),
+            warnings.catch_warnings(),
+        ):
+            warnings.filterwarnings("error", ".*CUDA Graph is empty")
             recorded = torch.cuda.make_graphed_callables(whole, (images,), allow_unused_input=True)
         self._graphed = cast("Callable[[Tensor], Tensor]", recorded)
         for buffer, value in zip(model.buffers(), before, strict=True):
@@ -79,7 +85,8 @@ def graphed(model: nn.Module, training: Training, size: int, device: torch.devic
         return GraphedModel(model, images, training.precision)
     except torch.OutOfMemoryError:
         raise
-    except (RuntimeError, AssertionError) as error:  # the second of a buffer with a gradient
+    # AssertionError of a buffer with a gradient, UserWarning of a graph without kernels
+    except (RuntimeError, AssertionError, UserWarning) as error:
         raise SpecError(
             f"training.cuda_graphs: the model cannot be recorded ({one_line(error)}). Set it to "
             "false."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,7 +26,7 @@ class Images(Protocol):
 
     held_bytes: int
 
-    def batches(self, indices: Iterable[Tensor]) -> Iterator[Tensor]:
+    def batches(self, indices: Sequence[Tensor]) -> Iterator[Tensor]:
         """(n, 3, S, S) uint8 on the device, for each (n,) int64 of ``indices`` on the CPU."""
 
 
@@ -40,15 +40,15 @@ class HeldImages:
 
     def __init__(self, images: NDArray[Any], device: torch.device) -> None:
         self._pixels = _where_there_is_room(as_tensor(images), device).permute(0, 2, 3, 1)
-        self._device = device
+        self._send = Sending(device)
         self.held_bytes = self._pixels.nbytes
 
-    def batches(self, indices: Iterable[Tensor]) -> Iterator[Tensor]:
+    def batches(self, indices: Sequence[Tensor]) -> Iterator[Tensor]:
         """Gathered where the images are."""
-        for index in indices:
+        there = sent(torch.cat([*indices]), self._pixels.device)
+        for index in torch.split(there, [len(index) for index in indices]):
             # whole images at once, where indexing by brackets copies byte after byte
-            chosen = self._pixels.index_select(0, sent(index, self._pixels.device))
-            yield sent(chosen, self._device).permute(0, 3, 1, 2)
+            yield self._send(self._pixels.index_select(0, index)).permute(0, 3, 1, 2)
 
 
 class StreamedImages:
@@ -66,8 +66,9 @@ class StreamedImages:
         self._paths = files.paths
         self._side = side
         self._device = device
+        self._send = Sending(device)
 
-    def batches(self, indices: Iterable[Tensor]) -> Iterator[Tensor]:
+    def batches(self, indices: Sequence[Tensor]) -> Iterator[Tensor]:
         """Decoded ahead of their use; what was begun in vain is given up at the end.
 
         Raises:
@@ -98,7 +99,7 @@ class StreamedImages:
     def _finish(self, images: Tensor, jobs: list[Future[None]]) -> Tensor:
         for job in jobs:
             job.result()
-        return sent(images.permute(0, 3, 1, 2), self._device)
+        return self._send(images).permute(0, 3, 1, 2)
 
 
 def open_images(
@@ -146,6 +147,32 @@ def _where_there_is_room(images: Tensor, device: torch.device) -> Tensor:
         if images.nbytes > _LARGEST_SHARE * free:
             return images
     return images.to(device)
+
+
+class Sending:
+    """Sends one batch after the other to a device; to CUDA while that computes the one before.
+
+    A copy in the order of what is computed would wait for it; this one has a stream of its own, and
+    only what is computed next waits for it.
+
+    Args:
+        device: where to.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
+
+    def __call__(self, part: Tensor) -> Tensor:
+        """The part on the device; itself, where it is there."""
+        if self._stream is None or part.device.type != "cpu":
+            return part.to(self._device)
+        with torch.cuda.stream(self._stream):
+            there = sent(part, self._device)
+        computing = torch.cuda.current_stream(self._device)
+        computing.wait_stream(self._stream)
+        there.record_stream(computing)  # its memory is the other stream's, and now in use here
+        return there
 
 
 def sent(part: Tensor, device: torch.device) -> Tensor:

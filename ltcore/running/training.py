@@ -97,7 +97,8 @@ class TrainingState:
         step: the next one of the epoch, from 0.
         seconds: wall time of the epoch so far, in this process and those before.
         history: a row for each finished epoch.
-        best: the epoch with the highest validation top-1 so far, the earlier one at a tie.
+        best: the epoch with the highest validation top-1 so far, the earlier one at a tie; None
+            where the last one is tested.
     """
 
     model: nn.Module
@@ -111,9 +112,14 @@ class TrainingState:
     history: list[EpochRow] = field(default_factory=list)
     best: BestEpoch | None = None
 
-    def finish_epoch(self, row: EpochRow) -> None:
-        """Append a row, and keep the weights where its validation top-1 is the highest yet."""
-        if self.best is None or row.val_top1 > self.best.val_top1:
+    def finish_epoch(self, row: EpochRow, *, keep_best: bool = True) -> None:
+        """Append a row, and keep the weights where its validation top-1 is the highest yet.
+
+        Args:
+            row: of the epoch.
+            keep_best: whether they are wanted; they take as much memory as the model.
+        """
+        if keep_best and (self.best is None or row.val_top1 > self.best.val_top1):
             weights = self.model.state_dict().items()
             copies = {name: value.detach().clone() for name, value in weights}
             self.best = BestEpoch(row.epoch, row.val_top1, copies)
@@ -234,7 +240,7 @@ def train(
             )
         seconds = state.seconds + time.monotonic() - begun
         row = EpochRow(state.epoch, lr, train_loss, train_top1, val_loss, val_top1, seconds)
-        state.finish_epoch(row)
+        state.finish_epoch(row, keep_best=settings.select != "last")
         save(state)
         after_epoch(row)
         between_steps(state)
