@@ -23,14 +23,14 @@ lint: $(INSTALLED)
 
 # All parts of the benchmarks, or those named: make bench PARTS="losses report"
 bench: $(INSTALLED)
-	$(BIN)/python -m benchmarks $(PARTS)
+	$(BIN)/python -m benchmarks $(PARTS) --json benchmarks.json
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) demo-results
+	rm -rf $(VENV) demo-results benchmarks.json
 
 $(INSTALLED): pyproject.toml $(PLUGINS:%=%/pyproject.toml)
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "ltcore needs Python 3.11 to 3.13; name one: make PYTHON=python3.12")'

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from benchmarks import (
+    gpu,
     input,  # noqa: A004
     losses,
     memory,
@@ -30,6 +31,7 @@ PARTS = {
     "startup": startup.comparisons,
     "memory": memory.comparisons,
     "scaling": scaling.comparisons,
+    "gpu": gpu.comparisons,
 }
 
 

@@ -1,22 +1,32 @@
-"""Augmentation of a batch, by ltcore at once and by Pillow image after image; on one thread."""
+"""Batches of augmented images, by ltcore at once and by Pillow image after image.
+
+Of images in memory on one thread; of files with all cores, ltcore's in threads, Pillow's in the
+workers of a DataLoader.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 import ltcore
 from benchmarks.comparison import Comparison, Options, Ratio
 from benchmarks.peers import pil_transform
-from benchmarks.timing import seconds, threads
+from benchmarks.timing import CORES, seconds, threads
+from ltcore.ranks import Rank
 from ltcore.resolution import resolve
 from ltcore.running.augmentation import Augmentation
+from ltcore.running.batches import Batches
 from ltcore.running.images import open_images
 
 SIZES = (  # pixels a side: as ltcore and as Pillow's user store it, as both train on; the target
@@ -42,6 +52,17 @@ def comparisons(options: Options) -> Iterator[Comparison]:
                 [Ratio("ltcore", "Pillow", at_most=target)],
                 repeats=3,
             )
+    with threads(1 if options.quick else CORES), tempfile.TemporaryDirectory() as folder:
+        batch, number = (2, 4) if options.quick else (64, 512)
+        files = write_files(Path(folder), number)
+        yield Comparison(
+            "JPEG files of 256 px to 224, decoded in each epoch",
+            {
+                "ltcore": partial(seconds, streamed_epoch(files, batch)),
+                "DataLoader": partial(seconds, loader_epoch(files, batch)),
+            },
+            [Ratio("ltcore", "DataLoader")],
+        )
 
 
 def noise(batch: int, side: int) -> NDArray[np.uint8]:
@@ -50,12 +71,69 @@ def noise(batch: int, side: int) -> NDArray[np.uint8]:
     return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
 
-def ltcore_batch(images: NDArray[np.uint8], size: int) -> Callable[[], Tensor]:
-    """As ltcore.running.batches makes a batch: the images by index, then all at once."""
+def write_files(folder: Path, number: int) -> ltcore.ImageFiles:
+    """Smooth noise: as large as a photograph of 256 pixels a side is."""
+    paths = []
+    for index, small in enumerate(noise(number, 32)):
+        path = folder / f"{index}.jpg"
+        Image.fromarray(small).resize((256, 256), Image.Resampling.BICUBIC).save(path, quality=90)
+        paths.append(str(path))
+    return ltcore.ImageFiles(tuple(paths))
+
+
+def streamed_epoch(files: ltcore.ImageFiles, batch_size: int) -> Callable[[], object]:
+    """An epoch of ltcore's batches of files that there is no room for in memory."""
+    device = torch.device("cpu")
+    ids, labels = np.arange(len(files)).astype(str), np.zeros(len(files), np.int64)
+    batches = Batches(
+        ltcore.Split(files, labels, ids),
+        augmentation_of(224, device),
+        batch_size=batch_size,
+        device=device,
+        rank=Rank(),
+        room=0,
+    )
+    return lambda: deque(batches.training(0), maxlen=0)
+
+
+def loader_epoch(files: ltcore.ImageFiles, batch_size: int) -> Callable[[], object]:
+    """An epoch of a DataLoader whose workers, one a core, stay from one epoch to the next."""
+    loader = DataLoader(
+        PilFiles(files.paths),
+        batch_size,
+        shuffle=True,
+        num_workers=CORES,
+        persistent_workers=True,
+    )
+    return lambda: deque(loader, maxlen=0)
+
+
+class PilFiles(Dataset[Tensor]):
+    """Files that Pillow decodes and torchvision transforms one by one."""
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        self.paths, self.transform = paths, pil_transform(224, 256)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> Tensor:
+        with Image.open(self.paths[index]) as image:
+            transformed: Tensor = self.transform(image.convert("RGB"))
+        return transformed
+
+
+def augmentation_of(size: int, device: torch.device) -> Augmentation:
+    """That of a run."""
     spec = {"dataset": "synthetic", "backbone": "resnet32", "loss": "cross_entropy"}
     resolved = resolve(spec | {"transform": {"size": size}}, ltcore.load_plugins())
+    return Augmentation(resolved.spec.transform, resolved.backbone, seed=0, device=device)
+
+
+def ltcore_batch(images: NDArray[np.uint8], size: int) -> Callable[[], Tensor]:
+    """As ltcore.running.batches makes a batch: the images by index, then all at once."""
     device, index = torch.device("cpu"), torch.arange(len(images))
-    augmentation = Augmentation(resolved.spec.transform, resolved.backbone, seed=0, device=device)
+    augmentation = augmentation_of(size, device)
     held = open_images(images.transpose(0, 3, 1, 2), size, device, room=0)
 
     def batch() -> Tensor:

@@ -116,6 +116,23 @@ class OwnWork(LtcoreLoop):
         return seconds - inside
 
 
+class InputAlone:
+    """An epoch of ltcore's batches that nobody trains on.
+
+    Args:
+        task: whose images.
+    """
+
+    def __init__(self, task: Task) -> None:
+        self.task, self.batches = task, task.batches()
+
+    def __call__(self) -> float:
+        begun = self.task.now()
+        for _ in self.batches.training(0):
+            pass
+        return self.task.now() - begun
+
+
 class PlainLoop:
     """Forward, cross-entropy, backward, optimiser step.
 
@@ -123,6 +140,8 @@ class PlainLoop:
         task: what is trained.
         memory_format: of the model.
         batches: images (N, 3, H, W) float32 and labels (N,), gone through once a call.
+        tuned: with the fused optimiser, and on the CPU with memory that is kept, as ltcore has
+            them; else as one writes it by hand.
     """
 
     def __init__(
@@ -130,9 +149,14 @@ class PlainLoop:
         task: Task,
         memory_format: torch.memory_format,
         batches: Iterable[tuple[Tensor, Tensor]],
+        *,
+        tuned: bool = False,
     ) -> None:
         self.task, self.batches, self.model = task, batches, task.model(memory_format)
-        self.optimizer = torch.optim.Adam(self.model.parameters())
+        self.optimizer = torch.optim.Adam(self.model.parameters(), fused=tuned or None)
+        self.after_step: Callable[[Any], None] = _do_nothing
+        if tuned and task.device.type == "cpu":
+            self.after_step = keeping_memory(_do_nothing, self.model.parameters())
 
     def __call__(self) -> float:
         device, begun = self.task.device, self.task.now()
@@ -143,13 +167,14 @@ class PlainLoop:
             F.cross_entropy(logits, labels).backward()  # type: ignore[no-untyped-call]
             self.optimizer.step()
             self.optimizer.zero_grad(set_to_none=True)
+            self.after_step(None)
         return self.task.now() - begun
 
 
-def bare_loop(task: Task, memory_format: torch.memory_format) -> PlainLoop:
+def bare_loop(task: Task, memory_format: torch.memory_format, *, tuned: bool = False) -> PlainLoop:
     """The loop over tensors that lie ready on the device: augmented, floating, in its layout."""
     batches = [
         (images.contiguous(memory_format=memory_format), labels)
         for images, labels in task.batches().training(0)
     ]
-    return PlainLoop(task, memory_format, batches)
+    return PlainLoop(task, memory_format, batches, tuned=tuned)

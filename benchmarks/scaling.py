@@ -1,4 +1,4 @@
-"""How time and memory grow: with the files of a report, the classes of a task, and the ranks."""
+"""How time and memory grow: with a report's files, a task's images and classes, and the ranks."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ from benchmarks.timing import CORES, threads
 
 
 def comparisons(options: Options) -> Iterator[Comparison]:
-    """Files, then classes, then ranks."""
+    """Files, then images, then classes, then ranks."""
     with threads(1):
         yield from files(*((2, 4) if options.quick else (56, 1000)))
     with threads(1 if options.quick else CORES):
+        yield from images(options)
         yield from classes(options)
     yield ranks(options)
 
@@ -47,6 +48,29 @@ def files(few: int, many: int) -> Iterator[Comparison]:
             contenders = {f"{count:,} files": of(count) for count in (few, many)}
             ratio = Ratio(f"{many:,} files", f"{few:,} files", at_most=at_most)
             yield Comparison(what, contenders, [ratio], unit=unit, warm_up=False)
+
+
+def images(options: Options) -> Iterator[Comparison]:
+    """ResNet-32: seconds an image, of an epoch of few images and of one of many."""
+    batch_size, few, many = (4, 1, 2) if options.quick else (128, 4, 32)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    def of(steps: int) -> str:
+        return f"{steps * batch_size:,} images"
+
+    loops = {
+        of(steps): partial(SecondsAnImage, Task("resnet32", 32, batch_size, steps, device))
+        for steps in (few, many)
+    }
+    with in_processes(loops) as contenders:
+        yield Comparison("time of an image", contenders, [Ratio(of(many), of(few))])
+
+
+class SecondsAnImage(LtcoreLoop):
+    """An epoch of ltcore's loop; gives its seconds over its images."""
+
+    def __call__(self) -> float:
+        return super().__call__() / (self.task.steps * self.task.batch_size)
 
 
 def classes(options: Options) -> Iterator[Comparison]:

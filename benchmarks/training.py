@@ -15,7 +15,7 @@ import torch
 
 from benchmarks.comparison import Comparison, Options, Ratio
 from benchmarks.contenders import Build, in_processes
-from benchmarks.loops import LtcoreLoop, OwnWork, bare_loop
+from benchmarks.loops import InputAlone, LtcoreLoop, OwnWork, bare_loop
 from benchmarks.peers import LightningLoop, lightning_module, loader_loop, timm_loop
 from benchmarks.task import Task
 from benchmarks.timing import CORES, threads
@@ -23,6 +23,7 @@ from ltcore.running.devices import emulates
 
 STUDY = ("resnet50", "convnext_base", "vit_b_16")
 OWN_WORK = "what ltcore adds"
+INPUT = "ltcore's images alone"
 LONG_TAIL, EPOCHS = 10_847, 200  # images of CIFAR-100-LT, and how often the literature sees them
 
 
@@ -59,16 +60,19 @@ def comparison(task: Task) -> Iterator[Comparison]:
     loops: dict[str, Build] = {
         "ltcore": partial(LtcoreLoop, task),
         "bare loop": partial(bare_loop, task, torch.channels_last),
+        "bare loop, tuned": partial(bare_loop, task, torch.channels_last, tuned=True),
     }
     if task.device.type == "cuda":
         loops["ltcore, CUDA graphs"] = partial(LtcoreLoop, task, cuda_graphs=True)
     notes = [] if task.backbone in STUDY else _add_others(loops, task)
-    targets = {"bare loop": 0.97}
+    targets = {"bare loop": 0.97, "bare loop, tuned": 0.97}
     if task.precision == "fp32":
         targets["DataLoader"] = 1.3
     elif task.backbone == "resnet32":  # a mobile network's convolutions gain little from bf16
         targets["DataLoader, fp32"] = 2.0
     ratios = [Ratio(name, "ltcore", at_least=targets.get(name)) for name in loops][1:]
+    loops[INPUT] = partial(InputAlone, task)
+    ratios.append(Ratio(INPUT, "ltcore"))
     if task.device.type == "cpu":
         loops[OWN_WORK] = partial(OwnWork, task)
         ratios.append(Ratio(OWN_WORK, "bare loop", at_most=0.03))

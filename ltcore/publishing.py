@@ -12,14 +12,10 @@ import errno
 import hashlib
 import os
 from collections.abc import Iterator
-from io import BufferedWriter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Self
 
 from ltcore.errors import ResultsFileError, SurroundingsError
-
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
 
 USER_BLOCK = 512
 _MAGIC = b"ltcore-results 1 sha256 "
@@ -47,30 +43,26 @@ def publish(content: memoryview, target: Path) -> None:
 
 def publish_bytes(content: memoryview, target: Path, temporary: Path) -> None:
     """Put a file in place whose content is in memory; see :func:`publishing`."""
-    with publishing(target, temporary, len(content)) as file:
-        file.write(content)
+    with publishing(target, temporary, len(content)):
+        temporary.write_bytes(content)
 
 
 @contextlib.contextmanager
-def publishing(target: Path, temporary: Path, size: int) -> Iterator[Writing]:
-    """A file to write that is put in place after the block: fsync, rename, fsync of the folder.
+def publishing(target: Path, temporary: Path, size: int) -> Iterator[None]:
+    """Put in place what the block writes: fsync, rename, fsync of the folder.
 
     Args:
         target: where it goes; what is there gives way.
-        temporary: where it is written first, on the same file system.
-        size: about how many bytes it will have.
+        temporary: the file that the block writes, on the same file system.
+        size: about how many bytes it has.
 
     Raises:
         SurroundingsError: disk full, or no permission; what was at ``target`` is as it was.
     """
     try:
         temporary.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            writing = Writing(file)
-            yield writing
-            if writing.error:
-                raise writing.error
-            file.flush()
+        yield
+        with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(target)
         _sync_folder(target.parent)
@@ -82,30 +74,39 @@ def publishing(target: Path, temporary: Path, size: int) -> Iterator[Writing]:
 
 
 class Writing:
-    """A file that is being written, by code too that must not meet an exception, as C++ does.
+    """A new file that code writes which must not meet an exception while it does, as C++.
+
+    The first error of writing is kept, nothing is written after it, and the end of the block raises
+    it.
 
     Args:
-        file: what is written to.
-
-    Attributes:
-        error: the first that writing met; after it nothing is written.
+        path: the file's.
     """
 
-    def __init__(self, file: BufferedWriter) -> None:
-        self._file = file
-        self.error: OSError | None = None
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._error: OSError | None = None
 
-    def write(self, content: Buffer) -> int:
+    def __enter__(self) -> Self:
+        self._file = self._path.open("wb")
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._file.close()
+        if self._error:
+            raise self._error
+
+    def write(self, content: memoryview | bytes) -> int:
         """Write; gives the number of bytes, as though there were no error."""
-        if self.error is None:
+        if self._error is None:
             try:
                 self._file.write(content)
             except OSError as error:
-                self.error = error
+                self._error = error
         return memoryview(content).nbytes
 
     def flush(self) -> None:
-        """Nothing: what is written is flushed at the end."""
+        """Nothing: the end of the block writes all."""
 
 
 def verify(path: Path) -> bool:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PARTS = ("training", "input", "losses", "results")
+PARTS = ("training", "input", "losses", "results", "gpu")
 
 
 def test_benchmarks_run_and_write_every_ratio_with_its_values(tmp_path):

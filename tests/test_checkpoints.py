@@ -16,7 +16,7 @@ import torch
 
 import ltcore
 from ltcore.ranks import Rank
-from ltcore.running.checkpoints import Checkpoints
+from ltcore.running.checkpoints import Checkpoints, publish_weights
 from ltcore.running.group import Group
 from ltcore.stopping import StopRequest
 from tests.interrupted_runs import (
@@ -421,3 +421,73 @@ def test_a_folder_that_was_kept_on_request_stays(tmp_path):
     (tmp_path / "run" / "checkpoint.pt").write_text("kept")
     run(tmp_path)
     assert (tmp_path / "run" / "checkpoint.pt").exists()
+
+
+def test_weights_are_as_open_to_others_as_the_results(tmp_path):
+    run(tmp_path)
+    modes = {name: (tmp_path / name).stat().st_mode for name in FINISHED}
+    assert len(set(modes.values())) == 1, modes
+
+
+def test_weights_that_share_their_place_are_written_each(tmp_path):
+    from safetensors.torch import load_file
+
+    model = torch.nn.ModuleDict({"one": torch.nn.Linear(3, 3), "two": torch.nn.Linear(3, 3)})
+    model["two"].weight = model["one"].weight
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".tmpLeft").touch()
+    publish_weights(model, tmp_path / "run.safetensors")
+    weights = load_file(tmp_path / "run.safetensors")
+    assert torch.equal(weights["one.weight"], weights["two.weight"])
+    assert set(weights) == set(model.state_dict())
+    assert not list((tmp_path / "run").iterdir())
+
+
+WRITES = """
+import re, sys
+from pathlib import Path
+import torch
+from ltcore.ranks import Rank
+from ltcore.running.checkpoints import Checkpoints, publish_weights
+from ltcore.running.group import Group
+from ltcore.running.training import EpochSums, TrainingState
+from ltcore.stopping import StopRequest
+
+def peak():
+    return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
+
+out = Path(sys.argv[1])
+model, cpu = torch.nn.Linear(5_000, 5_000), torch.device("cpu")
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+scaler = torch.amp.GradScaler("cpu", enabled=False)
+state = TrainingState(model, torch.nn.CrossEntropyLoss(), optimizer, scaler, EpochSums(cpu))
+checkpoints = Checkpoints(
+    out / "run" / "checkpoint.pt", Group(Rank(), cpu), minutes=1, stop=StopRequest()
+)
+small = TrainingState(torch.nn.Linear(1, 1), *[getattr(state, n) for n in (
+    "criterion", "optimizer", "scaler", "sums"
+)])
+checkpoints.save(small)
+publish_weights(small.model, out / "run.safetensors")
+peaks = [peak()]
+checkpoints.save(state)
+peaks.append(peak())
+publish_weights(model, out / "run.safetensors")
+peaks.append(peak())
+print(*(1024 * (after - before) // 1_000_000 for before, after in zip(peaks, peaks[1:])))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="this system does not tell")
+def test_writing_takes_no_two_copies_of_the_model(tmp_path):
+    """Of a model of 100 MB; a checkpoint takes none, and weights one before safetensors 0.8."""
+    done = subprocess.run(
+        [sys.executable, "-c", WRITES, tmp_path],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    checkpoint, weights = map(int, done.stdout.split())
+    assert checkpoint < 20
+    assert weights < 120

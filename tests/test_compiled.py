@@ -1,4 +1,4 @@
-"""`training.compile`: plain names, and a run that goes on in another order than it was compiled in."""
+"""`training.compile`: plain names, and a run that goes on although it compiles in another order."""
 
 from __future__ import annotations
 

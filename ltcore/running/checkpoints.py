@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +17,7 @@ import torch
 from torch import nn
 
 from ltcore.errors import CheckpointError, LtcoreError, one_line
-from ltcore.publishing import publish_bytes, publishing
+from ltcore.publishing import Writing, publishing
 from ltcore.running.group import Group
 from ltcore.running.training import TrainingState
 from ltcore.stopping import StopRequest
@@ -97,7 +99,8 @@ class Checkpoints:
         if not self._group.rank.first:
             return
         content = {"version": VERSION, "state": state.state_dict()}
-        with publishing(self._path, self._path.with_suffix(".tmp"), _nbytes(content)) as file:
+        temporary = self._path.with_suffix(".tmp")
+        with publishing(self._path, temporary, _nbytes(content)), Writing(temporary) as file:
             # tensor after tensor, so that all of it is never in memory twice
             torch.save(content, file)  # type: ignore[arg-type]
 
@@ -123,7 +126,8 @@ def publish_weights(model: nn.Module, path: Path) -> None:
     Raises:
         SurroundingsError: disk full, or no permission.
     """
-    from safetensors.torch import save
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
 
     tensors, places = {}, set()
     for name, value in model.state_dict().items():
@@ -131,4 +135,17 @@ def publish_weights(model: nn.Module, path: Path) -> None:
         place = tensor.untyped_storage().data_ptr()
         tensors[name] = tensor.clone() if place in places else tensor  # none may share its place
         places.add(place)
-    publish_bytes(memoryview(save(tensors)), path, path.with_suffix("") / "weights.tmp")
+    folder = path.with_suffix("")
+    temporary = folder / "weights.tmp"
+    for left in folder.glob(".tmp*"):  # by a kill, of safetensors' own temporary file
+        left.unlink()
+    with publishing(path, temporary, _nbytes(tensors)):
+        temporary.touch()
+        mode = temporary.stat().st_mode
+        try:
+            save_file(tensors, temporary)
+        except SafetensorError as error:
+            if number := re.search(r"(?:os error|code:) (\d+)", str(error)):
+                raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
+            raise
+        temporary.chmod(mode)  # its own file is nobody's but the owner's
