@@ -7,10 +7,12 @@ workers of a DataLoader.
 from __future__ import annotations
 
 import tempfile
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,10 +23,12 @@ from torch.utils.data import DataLoader, Dataset
 
 import ltcore
 from benchmarks.comparison import Comparison, Options, Ratio
+from benchmarks.contenders import Build, in_processes
 from benchmarks.peers import pil_transform
 from benchmarks.timing import CORES, seconds, threads
 from ltcore.ranks import Rank
 from ltcore.resolution import resolve
+from ltcore.running.allocation import keeping_memory
 from ltcore.running.augmentation import Augmentation
 from ltcore.running.batches import Batches
 from ltcore.running.images import open_images
@@ -55,14 +59,16 @@ def comparisons(options: Options) -> Iterator[Comparison]:
     with threads(1 if options.quick else CORES), tempfile.TemporaryDirectory() as folder:
         batch, number = (2, 4) if options.quick else (64, 512)
         files = write_files(Path(folder), number)
-        yield Comparison(
-            "JPEG files of 256 px to 224, decoded in each epoch",
-            {
-                "ltcore": partial(seconds, streamed_epoch(files, batch)),
-                "DataLoader": partial(seconds, loader_epoch(files, batch)),
-            },
-            [Ratio("ltcore", "DataLoader")],
-        )
+        epochs: dict[str, Build] = {
+            "ltcore": partial(StreamedEpoch, files, batch),
+            "DataLoader": partial(LoaderEpoch, files, batch),
+        }
+        with in_processes(epochs) as contenders:
+            yield Comparison(
+                "JPEG files of 256 px to 224, decoded in each epoch",
+                contenders,
+                [Ratio("ltcore", "DataLoader")],
+            )
 
 
 def noise(batch: int, side: int) -> NDArray[np.uint8]:
@@ -81,31 +87,48 @@ def write_files(folder: Path, number: int) -> ltcore.ImageFiles:
     return ltcore.ImageFiles(tuple(paths))
 
 
-def streamed_epoch(files: ltcore.ImageFiles, batch_size: int) -> Callable[[], object]:
-    """An epoch of ltcore's batches of files that there is no room for in memory."""
-    device = torch.device("cpu")
-    ids, labels = np.arange(len(files)).astype(str), np.zeros(len(files), np.int64)
-    batches = Batches(
-        ltcore.Split(files, labels, ids),
-        augmentation_of(224, device),
-        batch_size=batch_size,
-        device=device,
-        rank=Rank(),
-        room=0,
-    )
-    return lambda: deque(batches.training(0), maxlen=0)
+class StreamedEpoch:
+    """An epoch of ltcore's batches of files that there is no room for in memory; its seconds.
+
+    The process keeps the memory that it frees, as that of `ltcore run` does.
+    """
+
+    def __init__(self, files: ltcore.ImageFiles, batch_size: int) -> None:
+        device = torch.device("cpu")
+        ids, labels = np.arange(len(files)).astype(str), np.zeros(len(files), np.int64)
+        self.batches = Batches(
+            ltcore.Split(files, labels, ids),
+            augmentation_of(224, device),
+            batch_size=batch_size,
+            device=device,
+            rank=Rank(),
+            room=0,
+        )
+        self.after_batch: Callable[[Any], None] = keeping_memory(lambda _: None, ())
+
+    def __call__(self) -> float:
+        begun = time.perf_counter()
+        for _ in self.batches.training(0):
+            self.after_batch(None)
+        return time.perf_counter() - begun
 
 
-def loader_epoch(files: ltcore.ImageFiles, batch_size: int) -> Callable[[], object]:
-    """An epoch of a DataLoader whose workers, one a core, stay from one epoch to the next."""
-    loader = DataLoader(
-        PilFiles(files.paths),
-        batch_size,
-        shuffle=True,
-        num_workers=CORES,
-        persistent_workers=True,
-    )
-    return lambda: deque(loader, maxlen=0)
+class LoaderEpoch:
+    """An epoch of a DataLoader whose workers, one a core, stay for the next; its seconds."""
+
+    def __init__(self, files: ltcore.ImageFiles, batch_size: int) -> None:
+        self.loader = DataLoader(
+            PilFiles(files.paths),
+            batch_size,
+            shuffle=True,
+            num_workers=CORES,
+            persistent_workers=True,
+        )
+
+    def __call__(self) -> float:
+        begun = time.perf_counter()
+        deque(self.loader, maxlen=0)
+        return time.perf_counter() - begun
 
 
 class PilFiles(Dataset[Tensor]):
