@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from benchmarks.task import Task
 
 RUN, LIMIT = "ltcore run", "a minute"
 WAITS = ("cudaDeviceSynchronize", "cudaStreamSynchronize", "cudaEventSynchronize")
-CLOCK = 2  # waits of an epoch that are the benchmark's own, to read the time
 
 
 def comparisons(options: Options) -> Iterator[Comparison]:
@@ -76,9 +75,13 @@ def waits(options: Options, *, graphs: bool) -> str:
     batch_size, steps = (4, 2) if options.quick else (128, 20)
     loop = LtcoreLoop(Task("resnet32", 32, batch_size, steps, device), cuda_graphs=graphs)
     loop()  # what is made once is made
+    clock = seen_waits(lambda: (loop.task.now(), loop.task.now()), device)
+    return f"{seen_waits(loop, device) - clock} in {steps} steps, beside those of the clock"
+
+
+def seen_waits(action: Callable[[], object], device: torch.device) -> int:
+    """How often PyTorch's profiler sees a call wait for CUDA."""
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if device.type == "cuda" else [])]
     with profile(activities=activities) as profiler:
-        loop()
-    counts = {event.key: event.count for event in profiler.key_averages() if event.key in WAITS}
-    own = CLOCK if device.type == "cuda" else 0
-    return f"{sum(counts.values()) - own} in {steps} steps ({counts or 'none seen'})"
+        action()
+    return sum(event.count for event in profiler.key_averages() if event.key in WAITS)

@@ -76,8 +76,8 @@ def publishing(target: Path, temporary: Path, size: int) -> Iterator[None]:
 class Writing:
     """A new file that code writes which must not meet an exception while it does, as C++.
 
-    The first error of writing is kept, nothing is written after it, and the end of the block raises
-    it.
+    The first exception of writing, Ctrl-C among them, is kept; nothing is written after it, and the
+    end of the block raises it.
 
     Args:
         path: the file's.
@@ -85,15 +85,15 @@ class Writing:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._error: OSError | None = None
+        self._error: BaseException | None = None
 
     def __enter__(self) -> Self:
         self._file = self._path.open("wb")
         return self
 
-    def __exit__(self, *raised: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._file.close()
-        if self._error:
+        if self._error and kind is None:
             raise self._error
 
     def write(self, content: memoryview | bytes) -> int:
@@ -101,7 +101,7 @@ class Writing:
         if self._error is None:
             try:
                 self._file.write(content)
-            except OSError as error:
+            except BaseException as error:
                 self._error = error
         return memoryview(content).nbytes
 

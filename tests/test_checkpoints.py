@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import random
@@ -15,6 +16,7 @@ import pytest
 import torch
 
 import ltcore
+from ltcore.publishing import Writing
 from ltcore.ranks import Rank
 from ltcore.running.checkpoints import Checkpoints, publish_weights
 from ltcore.running.group import Group
@@ -447,6 +449,7 @@ WRITES = """
 import re, sys
 from pathlib import Path
 import torch
+from ltcore.publishing import Writing
 from ltcore.ranks import Rank
 from ltcore.running.checkpoints import Checkpoints, publish_weights
 from ltcore.running.group import Group
@@ -491,3 +494,19 @@ def test_writing_takes_no_two_copies_of_the_model(tmp_path):
     checkpoint, weights = map(int, done.stdout.split())
     assert checkpoint < 20
     assert weights < 120
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device")])
+def test_what_happens_while_a_checkpoint_is_written_is_raised_as_it_is(
+    tmp_path, monkeypatch, error
+):
+    """PyTorch's C++ would make another error of it."""
+
+    class Disturbed(io.BytesIO):
+        def write(self, content):
+            raise error
+
+    monkeypatch.setattr(Path, "open", lambda *_: Disturbed())
+    with pytest.raises(type(error)) as caught, Writing(tmp_path / "checkpoint.tmp") as file:
+        torch.save({"weight": torch.ones(100_000)}, file)
+    assert caught.value is error

@@ -13,6 +13,8 @@ from ltcore.running.images import HeldImages, Sending
 from tests.interrupted_runs import SPEC, run
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+# PyTorch says so of each mode that is set
+pytestmark = pytest.mark.filterwarnings("ignore:Synchronization debug mode")
 needs_two = pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
 
 
@@ -47,6 +49,11 @@ def test_no_step_of_an_epoch_waits_for_the_gpu(tmp_path, refuse_waits, precision
 
 
 @needs_gpu
+def test_no_step_waits_where_images_are_enlarged(tmp_path, refuse_waits):
+    run(tmp_path, {**spec_of(), "dataset": {**SPEC["dataset"], "size": 8}})
+
+
+@needs_gpu
 def test_no_step_waits_where_the_images_stay_in_the_machines_memory(
     tmp_path, refuse_waits, monkeypatch
 ):
@@ -68,15 +75,26 @@ def test_no_step_waits_where_files_are_streamed(tmp_path, refuse_waits):
 
 
 @needs_gpu
-def test_batches_arrive_whole_while_the_gpu_computes(monkeypatch):
+@pytest.mark.parametrize("late", ["copy", "computation"])
+def test_batches_arrive_whole_while_the_gpu_computes(monkeypatch, late):
+    """Neither is what computes to overtake the copy, nor the copies after next what computes."""
+    send = images_module.sent
+
+    def sent(part, device):
+        if device.type == "cuda" and late == "copy":
+            torch.cuda._sleep(20_000_000)
+        return send(part, device)
+
     monkeypatch.setattr(images_module, "_LARGEST_SHARE", 0.0)
-    gpu = torch.device("cuda")
+    monkeypatch.setattr(images_module, "sent", sent)
+    gpu, sums = torch.device("cuda"), []
     pixels = np.random.default_rng(0).integers(0, 256, (512, 3, 64, 64)).astype(np.uint8)
     indices = torch.randperm(512).split(32)
-    matrix, sums = torch.randn(4096, 4096, device=gpu), []
     for batch in HeldImages(pixels, gpu).batches(indices):
-        matrix = torch.tanh(matrix @ matrix)  # what the copy after next could overtake
+        if late == "computation":
+            torch.cuda._sleep(20_000_000)
         sums.append(batch.long().sum(dim=(1, 2, 3)))
+        del batch  # its memory may be given to a copy, once it has been computed with
     expected = pixels.astype(np.int64).sum(axis=(1, 2, 3))
     for index, found in zip(indices, sums, strict=True):
         assert found.tolist() == expected[index].tolist()

@@ -105,6 +105,14 @@ def test_state_keeps_the_earlier_epoch_at_a_tie():
     assert state.epoch == 4
 
 
+def test_state_keeps_no_weights_that_are_not_wanted():
+    state, _ = parts(Training())
+    state.finish_epoch(ltcore.EpochRow(0, 0.1, 1.0, 0.0, 1.0, 0.2, 1.0), keep_best=False)
+    assert state.best is None
+    assert state.state_dict()["best"] is None
+    assert len(state.history) == 1
+
+
 def test_state_s_best_weights_do_not_follow_the_model():
     state, _ = parts(Training())
     state.finish_epoch(ltcore.EpochRow(0, 0.1, 1.0, 0.0, 1.0, 0.5, 1.0))

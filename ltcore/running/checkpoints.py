@@ -137,9 +137,9 @@ def publish_weights(model: nn.Module, path: Path) -> None:
         places.add(place)
     folder = path.with_suffix("")
     temporary = folder / "weights.tmp"
-    for left in folder.glob(".tmp*"):  # by a kill, of safetensors' own temporary file
-        left.unlink()
     with publishing(path, temporary, _nbytes(tensors)):
+        for left in folder.glob(".tmp*"):  # by a kill, of safetensors' own temporary file
+            left.unlink()
         temporary.touch()
         mode = temporary.stat().st_mode
         try:

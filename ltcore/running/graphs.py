@@ -14,6 +14,8 @@ from ltcore.ranks import Rank
 from ltcore.running.devices import autocast
 from ltcore.spec import Training
 
+_WARN_OF_STREAMS = "set_warn_on_accumulate_grad_stream_mismatch"
+
 
 class GraphedModel(nn.Module):
     """The model as a training step calls it: forward and backward as CUDA graphs.
@@ -39,8 +41,13 @@ class GraphedModel(nn.Module):
         before = [buffer.clone() for buffer in model.buffers()]
         # A module of its own is recorded, so that the model keeps its forward.
         whole = nn.Sequential(model).train()
+        torch.cuda.graph.default_capture_stream = None  # it may be another device's
+        # Gradients are added up on the stream on which they were recorded, which is no mistake.
+        if quiet := getattr(torch.autograd.graph, _WARN_OF_STREAMS, None):
+            quiet(False)
         # A copy of the weights in half precision that autocast kept would never change again.
         with (
+            torch.cuda.stream(torch.cuda.current_stream()),  # put back where recording fails
             autocast(images.device, precision, cached=False),
             warnings.catch_warnings(),
         ):
