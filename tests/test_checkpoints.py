@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -493,7 +494,8 @@ def test_writing_takes_no_two_copies_of_the_model(tmp_path):
     assert done.returncode == 0, done.stderr
     checkpoint, weights = map(int, done.stdout.split())
     assert checkpoint < 20
-    assert weights < 120
+    older = tuple(map(int, version("safetensors").split(".")[:2])) < (0, 8)
+    assert weights < (120 if older else 20)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device")])
