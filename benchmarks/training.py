@@ -24,6 +24,7 @@ from ltcore.running.devices import emulates
 STUDY = ("resnet50", "convnext_base", "vit_b_16")
 OWN_WORK = "what ltcore adds"
 INPUT = "ltcore's images alone"
+TURNS = {"resnet32": (2, 12), "mobilenet_v2": (1, 6)}  # steps of a turn, turns of a round
 LONG_TAIL, EPOCHS = 10_847, 200  # images of CIFAR-100-LT, and how often the literature sees them
 
 
@@ -32,14 +33,14 @@ def comparisons(options: Options) -> Iterator[Comparison]:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with threads(1 if options.quick else CORES):
         for task in tasks(options, device):
-            yield from comparison(task)
+            yield from both_comparisons(task)
             if options.quick:
                 continue
             if emulates(device, "bf16"):
                 reason = f"bf16 not measured: this {device.type.upper()} emulates it"
                 yield Comparison(title(task), notes=[reason])
             else:
-                yield from comparison(replace(task, precision="bf16"))
+                yield from both_comparisons(replace(task, precision="bf16"))
 
 
 def tasks(options: Options, device: torch.device) -> Iterator[Task]:
@@ -55,25 +56,38 @@ def tasks(options: Options, device: torch.device) -> Iterator[Task]:
         yield Task(backbone, 224, *large, device=device)
 
 
-def comparison(task: Task) -> Iterator[Comparison]:
-    """The loops that there are for a task; a large model has the bare loop alone beside it."""
+def both_comparisons(task: Task) -> Iterator[Comparison]:
+    """With loops over tensors that lie ready; of a small model, with those that load images too."""
+    yield from against_bare_loops(task)
+    if task.backbone not in STUDY:
+        yield from against_loaders(task)
+
+
+def against_bare_loops(task: Task) -> Iterator[Comparison]:
+    """What nobody has to wait for: model, loss, backward pass and optimiser alone.
+
+    On the CPU they take short turns, and many: a few per cent are to be seen on a machine whose
+    speed changes by more from one second to the next.
+    """
+    repeats = 1
+    if task.device.type == "cpu":
+        steps, repeats = TURNS.get(task.backbone, (1, 3))
+        task = replace(task, steps=steps)
     loops: dict[str, Build] = {
         "ltcore": partial(LtcoreLoop, task),
         "bare loop": partial(bare_loop, task, torch.channels_last),
         "bare loop, tuned": partial(bare_loop, task, torch.channels_last, tuned=True),
+        INPUT: partial(InputAlone, task),
     }
+    ratios = [
+        Ratio("bare loop", "ltcore", at_least=0.97),
+        Ratio("bare loop, tuned", "ltcore", at_least=0.97),
+        Ratio(INPUT, "ltcore"),
+    ]
     if task.device.type == "cuda":
         loops["ltcore, CUDA graphs"] = partial(LtcoreLoop, task, cuda_graphs=True)
-    notes = [] if task.backbone in STUDY else _add_others(loops, task)
-    targets = {"bare loop": 0.97, "bare loop, tuned": 0.97}
-    if task.precision == "fp32":
-        targets["DataLoader"] = 1.3
-    elif task.backbone == "resnet32":  # a mobile network's convolutions gain little from bf16
-        targets["DataLoader, fp32"] = 2.0
-    ratios = [Ratio(name, "ltcore", at_least=targets.get(name)) for name in loops][1:]
-    loops[INPUT] = partial(InputAlone, task)
-    ratios.append(Ratio(INPUT, "ltcore"))
-    if task.device.type == "cpu":
+        ratios.append(Ratio("ltcore, CUDA graphs", "ltcore"))
+    else:
         loops[OWN_WORK] = partial(OwnWork, task)
         ratios.append(Ratio(OWN_WORK, "bare loop", at_most=0.03))
 
@@ -86,15 +100,23 @@ def comparison(task: Task) -> Iterator[Comparison]:
         )
 
     with in_processes(loops) as contenders:
-        yield Comparison(title(task), contenders, ratios, notes=notes, remark=speed)
+        yield Comparison(title(task), contenders, ratios, repeats=repeats, remark=speed)
 
 
-def _add_others(loops: dict[str, Build], task: Task) -> list[str]:
-    """Add the usual layout and the peers' loops; gives what is not installed."""
-    loops["bare loop, NCHW"] = partial(bare_loop, task, torch.contiguous_format)
-    loops["DataLoader"] = partial(loader_loop, task)
-    if task.precision != "fp32":
+def against_loaders(task: Task) -> Iterator[Comparison]:
+    """The loops of the peers, which load an image at a time, and the usual layout in memory."""
+    loops: dict[str, Build] = {
+        "ltcore": partial(LtcoreLoop, task),
+        "bare loop, NCHW": partial(bare_loop, task, torch.contiguous_format),
+        "DataLoader": partial(loader_loop, task),
+    }
+    targets = {}
+    if task.precision == "fp32":
+        targets["DataLoader"] = 1.3
+    else:
         loops["DataLoader, fp32"] = partial(loader_loop, replace(task, precision="fp32"))
+        if task.backbone == "resnet32":  # a mobile network's convolutions gain little from bf16
+            targets["DataLoader, fp32"] = 2.0
     notes = []
     if find_spec("timm"):
         loops["timm's loader"] = partial(timm_loop, task)
@@ -104,7 +126,9 @@ def _add_others(loops: dict[str, Build], task: Task) -> list[str]:
         loops["Lightning"] = partial(LightningLoop, task)
     else:
         notes.append("Lightning is not installed")
-    return notes
+    ratios = [Ratio(name, "ltcore", at_least=targets.get(name)) for name in loops][1:]
+    with in_processes(loops) as contenders:
+        yield Comparison(title(task), contenders, ratios, notes=notes)
 
 
 def title(task: Task) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from ltcore.components import IMAGENET_NORMALIZATION
 from ltcore.ranks import Rank
 from ltcore.running.augmentation import Augmentation
 from ltcore.running.batches import Batches
+from ltcore.running.checking import has_non_finite
 from ltcore.running.group import Group
 from ltcore.running.training import EpochSums, TrainingState, train
 from ltcore.spec import Training, Transform
@@ -142,17 +145,40 @@ def test_train_names_the_first_bad_step(where):
     if where == "logits":
         state.model.append(NanFrom(2))
     with pytest.raises(ltcore.NonFiniteError, match="epoch 0, step 2: .*learning rate 0.001"):
-        train(
-            state,
-            *batches,
-            settings=Training(epochs=1),
-            seeds=ltcore.Seeds(),
-            group=Group(Rank(), torch.device("cpu")),
-            forward=state.model,
-            between_steps=lambda state: None,
-            save=lambda state: None,
-            after_epoch=lambda row: None,
-        )
+        go_on(state, batches, epochs=1)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_non_finite_numbers_are_found_wherever_they_are(value, dtype):
+    for place in range(3):
+        tensors = [torch.zeros(4, 3, 2, 2), torch.ones((), dtype=dtype), torch.empty(0)]
+        tensors[0] = tensors[0].to(memory_format=torch.channels_last)
+        tensors.insert(place, torch.full((5, 7), 1.0, dtype=dtype)[::2, ::3])
+        assert not has_non_finite(tensors)
+        tensors[place][2, 1] = value
+        assert has_non_finite(tensors)
+
+
+def test_looking_for_non_finite_numbers_changes_none():
+    largest, least = torch.finfo(torch.float32).max, 1e-44
+    values = torch.tensor([largest, -largest, least, -least, 0.0, -0.0])
+    before = values.view(torch.int32).clone()
+    assert not has_non_finite([values])
+    assert torch.equal(values.view(torch.int32), before)
+
+
+def test_train_refuses_a_gradient_whose_square_is_infinite():
+    """Adam would never change its parameter again: the step is divided by the square's root."""
+
+    class Steep(ltcore.PerSampleLoss):
+        def per_sample(self, logits, labels):
+            return 1e25 * nn.functional.cross_entropy(logits, labels, reduction="none")
+
+    state, batches = parts(Training())
+    state.criterion = Steep()
+    with pytest.raises(ltcore.NonFiniteError, match="epoch 0: the optimizer.s state .* 0.001"):
+        go_on(state, batches, epochs=1)
 
 
 class NanFrom(nn.Module):

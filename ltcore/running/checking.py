@@ -66,6 +66,23 @@ def check_loss_value(loss: Tensor, epoch: int, step: int) -> None:
         )
 
 
+def has_non_finite(tensors: list[Tensor]) -> Tensor:
+    """Whether any of them holds a NaN or an infinity: a () bool on their device, not read.
+
+    By the operation with which PyTorch's own gradient scaler looks: it goes over each tensor once,
+    and on a GPU over many at once. It also multiplies them by 1, which changes nothing.
+
+    Args:
+        tensors: real floating ones, at least one, all on one device.
+    """
+    device = tensors[0].device
+    if device.type not in ("cpu", "cuda"):
+        return ~torch.isfinite(torch.nn.utils.get_total_norm(tensors))
+    found, one = torch.zeros((), device=device), torch.ones((), device=device)
+    torch._amp_foreach_non_finite_check_and_unscale_(tensors, found, one)
+    return found > 0
+
+
 def refuse_what_is_not_deterministic(error: BaseException, what: str) -> None:
     """Say it in ltcore's words where PyTorch has refused an operation for that.
 

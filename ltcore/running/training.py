@@ -19,7 +19,7 @@ from ltcore.errors import NonFiniteError
 from ltcore.progress import EpochRow
 from ltcore.ranks import Rank
 from ltcore.running.batches import Batches
-from ltcore.running.checking import check_logits, check_loss_value
+from ltcore.running.checking import check_logits, check_loss_value, has_non_finite
 from ltcore.running.devices import autocast
 from ltcore.running.exchange import gather_logits
 from ltcore.running.group import Group
@@ -58,11 +58,11 @@ class EpochSums:
         self, step: int, loss: Tensor, logits: Tensor, labels: Tensor, gradients: list[Tensor]
     ) -> None:
         """Add one step; what is not finite is noted with the first step that had it."""
-        finite = torch.isfinite(loss) & torch.isfinite(logits).all()
+        bad = ~(torch.isfinite(loss) & torch.isfinite(logits).all())
         if gradients:
-            finite &= torch.isfinite(torch.nn.utils.get_total_norm(gradients))
-        bad = ~finite & (self.first_bad_step < 0)
-        self.first_bad_step = torch.where(bad, step, self.first_bad_step)
+            bad |= has_non_finite(gradients)
+        first = bad & (self.first_bad_step < 0)
+        self.first_bad_step = torch.where(first, step, self.first_bad_step)
         self.loss += loss.to(self.loss.dtype) * len(labels)
         self.correct += (logits.argmax(dim=1) == labels).sum()
         self.images += len(labels)
@@ -131,16 +131,25 @@ class TrainingState:
         """Read what the steps of the epoch so far noted on the device.
 
         Raises:
-            NonFiniteError: the loss, a gradient or a logit of a step was not finite.
+            NonFiniteError: the loss, a gradient or a logit of a step was not finite, or what the
+                optimizer keeps is not, as of a finite gradient whose square is none.
         """
-        step = int(self.sums.first_bad_step)
+        step, found = int(self.sums.first_bad_step), ""
         if step >= 0:
+            found = f", step {step}: the loss, a gradient or a logit became NaN or infinite"
+        elif self._optimizer_has_non_finite():
+            found = ": the optimizer's state became infinite; the gradients are too large"
+        if found:
             lr = self.optimizer.param_groups[0]["lr"]
             raise NonFiniteError(
-                f"epoch {self.epoch}, step {step}: the loss, a gradient or a logit became NaN or "
-                f"infinite (learning rate {lr:g}). Lower training.optimizer.lr, add warm-up, or "
-                "use fp32."
+                f"epoch {self.epoch}{found} (learning rate {lr:g}). Lower training.optimizer.lr, "
+                "add warm-up, or use fp32."
             )
+
+    def _optimizer_has_non_finite(self) -> bool:
+        kept = [value for slots in self.optimizer.state.values() for value in slots.values()]
+        kept = [value for value in kept if isinstance(value, Tensor) and value.is_floating_point()]
+        return bool(kept) and bool(has_non_finite(kept))
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain values: what :meth:`load_state_dict` restores."""
@@ -257,9 +266,9 @@ def _train_epoch(
     generator: torch.Generator,
     between_steps: Callable[[TrainingState], None],
 ) -> None:
-    model, optimizer, scaler = state.model.train(), state.optimizer, state.scaler
-    criterion, device = state.criterion.train(), batches.labels.device
-    begun, before = time.monotonic(), state.seconds
+    state.model.train()
+    criterion, optimizer, scaler = state.criterion.train(), state.optimizer, state.scaler
+    device, begun, before = batches.labels.device, time.monotonic(), state.seconds
     for images, labels in batches.training(state.epoch, first=state.step):
         epoch, step = state.epoch, state.step
         seed_generators(device, step_seed(seed, epoch, step, Purpose.MODEL, rank.number))
@@ -273,7 +282,8 @@ def _train_epoch(
         loss = criterion(logits, labels)
         check_loss_value(loss, epoch, step)
         scaler.scale(loss).backward()
-        state.sums.add(step, loss.detach(), logits.detach(), labels, _gradients(model, scaler))
+        gradients = _gradients(optimizer, scaler)
+        state.sums.add(step, loss.detach(), logits.detach(), labels, gradients)
         scaler.step(optimizer)
         scaler.update()
         optimizer.zero_grad(set_to_none=True)
@@ -282,8 +292,9 @@ def _train_epoch(
         between_steps(state)
 
 
-def _gradients(model: nn.Module, scaler: torch.amp.GradScaler) -> list[Tensor]:
+def _gradients(optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler) -> list[Tensor]:
     """The gradients, to be checked; none in fp16, where an overflow is the scaler's to mend."""
     if scaler.is_enabled():
         return []
-    return [p.grad for p in model.parameters() if p.grad is not None]
+    groups = optimizer.param_groups
+    return [p.grad for group in groups for p in group["params"] if p.grad is not None]
