@@ -62,6 +62,7 @@ def spec(options: Options, *, cuda: bool) -> dict[str, Any]:
         "training": {
             "epochs": 1 if small else 200,
             "batch_size": 4 if small else 128,
+            "eval_batch_size": 4 if small else 2_500,
             "precision": "fp32" if small else "bf16",
             "cuda_graphs": cuda,
             "device": "cuda" if cuda else "cpu",

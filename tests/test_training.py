@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import ltcore
@@ -64,7 +65,7 @@ def parts(settings: Training):
     return state, batches
 
 
-def go_on(state, batches, epochs, precision="fp32"):
+def go_on(state, batches, epochs, precision="fp32", between_steps=lambda state: None):
     settings = Training(epochs=epochs, precision=precision)
     with torch.random.fork_rng([]):
         train(
@@ -74,7 +75,7 @@ def go_on(state, batches, epochs, precision="fp32"):
             seeds=ltcore.Seeds(),
             group=Group(Rank(), torch.device("cpu")),
             forward=state.model,
-            between_steps=lambda state: None,
+            between_steps=between_steps,
             save=lambda state: None,
             after_epoch=lambda row: None,
         )
@@ -179,6 +180,23 @@ def test_train_refuses_a_gradient_whose_square_is_infinite():
     state.criterion = Steep()
     with pytest.raises(ltcore.NonFiniteError, match="epoch 0: the optimizer.s state .* 0.001"):
         go_on(state, batches, epochs=1)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_no_gradient_outlives_its_step(precision):
+    state, batches = parts(Training(precision=precision))
+    kept = []
+
+    def note(parameter):
+        kept.append(StorageWeakRef(parameter.grad.untyped_storage()))
+
+    def look(state):
+        assert kept
+        assert all(gradient.expired() for gradient in kept)
+
+    for parameter in state.model.parameters():
+        parameter.register_post_accumulate_grad_hook(note)
+    go_on(state, batches, epochs=1, precision=precision, between_steps=look)
 
 
 class NanFrom(nn.Module):

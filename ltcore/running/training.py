@@ -282,8 +282,8 @@ def _train_epoch(
         loss = criterion(logits, labels)
         check_loss_value(loss, epoch, step)
         scaler.scale(loss).backward()
-        gradients = _gradients(optimizer, scaler)
-        state.sums.add(step, loss.detach(), logits.detach(), labels, gradients)
+        # gradients have no name here: they would live on in the next step
+        state.sums.add(step, loss.detach(), logits.detach(), labels, _gradients(optimizer, scaler))
         scaler.step(optimizer)
         scaler.update()
         optimizer.zero_grad(set_to_none=True)
