@@ -192,9 +192,7 @@ class Training(Declaration):
 
     epochs: int = Field(default=90, ge=1)
     batch_size: int = Field(default=128, ge=1, description="Over all ranks.")
-    eval_batch_size: int = Field(
-        default=256, ge=1, description="Of validation and test, on each rank."
-    )
+    eval_batch_size: int = Field(default=256, ge=1, description="On each rank.")
     optimizer: Optimizer = Field(default_factory=Adam)
     scheduler: Scheduler = Field(default_factory=Step)
     device: str = Parameter(
