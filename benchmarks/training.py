@@ -64,7 +64,7 @@ def both_comparisons(task: Task) -> Iterator[Comparison]:
 
 
 def against_bare_loops(task: Task) -> Iterator[Comparison]:
-    """What nobody has to wait for: model, loss, backward pass and optimiser alone.
+    """With loops over tensors that lie ready: model, loss, backward pass and optimiser alone.
 
     On the CPU they take short turns, and many: a few per cent are to be seen on a machine whose
     speed changes by more from one second to the next.

@@ -92,7 +92,7 @@ class CheckpointError(LtcoreError):
 
 
 class NonFiniteError(LtcoreError):
-    """A loss, gradient or logit became NaN or infinite."""
+    """A loss, gradient or logit became NaN or infinite, or what an optimizer keeps of gradients."""
 
     exit_code = 4
 
